@@ -1,0 +1,50 @@
+# bot-bottle. `make help` lists the targets; each works as the only command typed on a fresh clone.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PACKAGES ?= ./...
+TEST_TIMEOUT ?= 9m
+
+# Static everywhere, and no C compiler needed.
+export CGO_ENABLED := 0
+export PATH := $(PATH):/usr/local/go/bin
+
+BUILD := go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+LINT := go tool -modfile=tools/go.mod golangci-lint
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/bot-bottle, static and stripped
+	$(BUILD) -o bin/bot-bottle ./cmd/bot-bottle
+
+.PHONY: demo
+demo: ## show every guard at work: no account, no network
+	./scripts/setup demo
+	$(BUILD) -o bin/bot-bottle ./cmd/bot-bottle
+	./bin/bot-bottle demo
+
+.PHONY: test
+test: ## vet and test; PACKAGES=./internal/... for fewer
+	./scripts/setup test
+	go vet $(PACKAGES)
+	go list $(PACKAGES) | grep -v '/internal/e2e$$' | xargs -r go test -timeout $(TEST_TIMEOUT)
+	# Alone: it looks for what is left on the whole machine.
+	go list $(PACKAGES) | grep '/internal/e2e$$' | xargs -r go test -timeout $(TEST_TIMEOUT)
+
+.PHONY: bench
+bench: ## measure beside peers and print the ratios; WRITE=docs/performance.md records them
+	./scripts/setup bench
+	$(BUILD) -o bin/ ./cmd/...
+	./bin/bot-bottle-bench $(if $(WRITE),-write $(WRITE))
+
+.PHONY: lint
+lint: ## golangci-lint; its own first build takes minutes
+	./scripts/setup lint
+	$(LINT) config verify
+	$(LINT) run $(PACKAGES)
+
+.PHONY: clean
+clean: ## remove what the targets built
+	rm -rf bin dist
