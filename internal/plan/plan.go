@@ -1,0 +1,164 @@
+// Package plan is the resolved launch of one bottle: everything a backend, the sidecar and a
+// reader of the preflight need, and no value of a secret.
+//
+// Its one rule: it is data. Nothing here does anything, and all of it serialises.
+package plan
+
+import (
+	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
+)
+
+// Where things are inside every bottle.
+const (
+	User      = "node"
+	UID       = 1000
+	Home      = "/home/node"
+	Workspace = "/home/node/workspace"
+)
+
+// Where the sidecar is, seen from inside a bottle: one address outside loopback, so that the
+// agent's own servers on 127.0.0.1 stay its own.
+const (
+	SidecarIPv4 = "198.18.0.1"
+	SidecarIPv6 = "fdb0:771e::1"
+	// SyntheticIPv4 and SyntheticIPv6 are the ranges from which the resolver answers allowed names.
+	SyntheticIPv4 = "198.18.0.0/15"
+	SyntheticIPv6 = "fdb0:771e::/64"
+	ProxyPort     = 3128
+)
+
+// Where trust is, seen from inside: the bottle's own authority beside the host's roots.
+const (
+	CABundle          = "/etc/ssl/certs/ca-certificates.crt"
+	CADir             = "/etc/ssl/certs"
+	JavaTrust         = Home + "/.bot-bottle/java-trust.p12"
+	JavaTrustPassword = "changeit"
+)
+
+// PromptPath is the agent's system prompt inside the bottle.
+const PromptPath = Home + "/.bot-bottle-prompt.txt"
+
+// Plan is one bottle to launch.
+type Plan struct {
+	ID       instance.ID `json:"identity"`
+	Agent    string      `json:"agent"`
+	Bottles  []string    `json:"bottles"` // the chain, base first
+	Provider string      `json:"provider"`
+	Backend  Backend     `json:"backend"`
+
+	Env       []EnvVar   `json:"env"` // sorted by name
+	Skills    []Skill    `json:"skills"`
+	Prompt    Prompt     `json:"prompt"`
+	Workspace Mount      `json:"workspace"` // HostPath "" where nothing is brought in
+	Git       Git        `json:"git"`
+	Egress    policy.Set `json:"egress"`
+	Supervise bool       `json:"supervise"`
+	// Placeholders stand for credentials inside the bottle and must not leave it.
+	Placeholders []string `json:"placeholders"`
+
+	Command Command   `json:"command"`
+	Files   []File    `json:"files"`          // written into the bottle before the agent starts
+	Steps   []Command `json:"steps"`          // run in the bottle before the agent starts, in order
+	Mounts  []Mount   `json:"mounts"`         // read-only from the host, such as the provider's binary
+	Image   Image     `json:"image,omitzero"` // only for a backend that has images
+	Limits  Limits    `json:"limits"`
+	Needs   []string  `json:"needs"` // capabilities the backend must have, by name
+	Paths   Paths     `json:"paths"`
+
+	Headless bool     `json:"headless"`
+	Resume   bool     `json:"resume"`
+	Label    string   `json:"label,omitempty"`
+	Color    string   `json:"color,omitempty"`
+	Builds   []string `json:"builds"` // what is installed or built first, in words
+	Notes    []string `json:"notes"`  // what the reader of the preflight should know
+}
+
+// Backend is the chosen backend, why, and how it isolates.
+type Backend struct {
+	Name      string `json:"name"`
+	Reason    string `json:"reason"`
+	Isolation string `json:"isolation"`
+}
+
+// EnvVar is a variable of the agent. Value is set only for literals.
+type EnvVar struct {
+	Name string `json:"name"`
+	// Source is "literal", "host" (forwarded by name), "ask" (from the terminal) or "provider".
+	Source string `json:"source"`
+	Value  string `json:"value,omitempty"`
+	// Ref is the host variable for "host", the question for "ask".
+	Ref string `json:"ref,omitempty"`
+}
+
+// Skill is a folder of the host that is copied into the bottle.
+type Skill struct {
+	Name     string `json:"name"`
+	HostPath string `json:"host_path"`
+	Path     string `json:"path"` // in the bottle
+}
+
+// Prompt is the agent's system prompt. Text is the user's own and not secret.
+type Prompt struct {
+	Text string `json:"text"`
+	Task string `json:"task,omitempty"` // what --prompt said
+}
+
+// Mount brings a path of the host to a path in the bottle.
+type Mount struct {
+	HostPath string `json:"host_path,omitempty"`
+	Path     string `json:"path,omitempty"`
+}
+
+// Git is the identity of the bottle's commits and its declared remotes.
+type Git struct {
+	Name      string    `json:"name,omitempty"`
+	NameFrom  string    `json:"name_from,omitempty"` // "agent" | "bottle"
+	Email     string    `json:"email,omitempty"`
+	EmailFrom string    `json:"email_from,omitempty"`
+	Repos     []GitRepo `json:"repos"`
+}
+
+// GitRepo is one declared remote, without its key.
+type GitRepo struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+}
+
+// Command is a program to run in the bottle as the agent's user.
+type Command struct {
+	Args []string `json:"args"`
+	Dir  string   `json:"dir,omitempty"`
+}
+
+// File is written into the bottle, owned by the agent's user.
+type File struct {
+	Path    string `json:"path"` // absolute, below Home
+	Mode    uint32 `json:"mode"` // permission bits
+	Content string `json:"content"`
+}
+
+// Image is what a bottle's file system is made of, on a backend that has images.
+type Image struct {
+	Ref string `json:"ref,omitempty"` // an image that is there already
+	// Dockerfile is the text that it is built from, with Args; Context the directory that it may
+	// copy from, "" for none.
+	Dockerfile string            `json:"dockerfile,omitempty"`
+	Context    string            `json:"context,omitempty"`
+	Args       map[string]string `json:"args,omitempty"`
+}
+
+// Limits bound what a bottle may use; 0 means the backend's default.
+type Limits struct {
+	Processes   int   `json:"processes,omitempty"`
+	MemoryBytes int64 `json:"memory_bytes,omitempty"`
+	OpenFiles   int   `json:"open_files,omitempty"`
+}
+
+// Paths are where the run lives on the host; all absolute.
+type Paths struct {
+	State string `json:"state"` // state/<identity>
+	Home  string `json:"home"`  // becomes Home in the bottle
+	Run   string `json:"run"`   // the backend's own: sockets, records
+	Audit string `json:"audit"` // audit.jsonl
+}

@@ -1,0 +1,204 @@
+package planner
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bot-bottle/bot-bottle/internal/plan"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
+)
+
+// Preflight writes a plan for the person who decides whether it starts. It holds no value of a
+// variable and quotes what came from a repository.
+func Preflight(w io.Writer, p *plan.Plan) error {
+	t := &table{}
+	t.row("agent", p.Agent)
+	t.row("bottle", strings.Join(p.Bottles, " → "))
+	t.row("provider", p.Provider)
+	t.row("backend", p.Backend.Name+" ("+p.Backend.Reason+")")
+	t.row("isolation", p.Backend.Isolation)
+	if p.Label != "" {
+		t.row("label", strconv.Quote(p.Label))
+	}
+	t.row("env", envNames(p.Env)...)
+	var skills []string
+	for _, s := range p.Skills {
+		skills = append(skills, s.Name)
+	}
+	t.row("skills", orNone(skills)...)
+	t.row("git user", gitUser(p.Git))
+	var remotes []string
+	for _, r := range p.Git.Repos {
+		remotes = append(remotes, r.Name+" "+r.URL)
+	}
+	t.row("git remotes", orNone(remotes)...)
+	t.row("egress", egress(p.Egress)...)
+	if p.Egress.UpstreamProxy != "" {
+		t.row("upstream proxy", "from "+refName(p.Egress.UpstreamProxy))
+	}
+	t.row("workspace", workspace(p))
+	t.row("builds", orNone(p.Builds)...)
+	t.row("state", p.Paths.State)
+	t.row("note", p.Notes...)
+	_, err := io.WriteString(w, t.String())
+	return err
+}
+
+func workspace(p *plan.Plan) string {
+	switch w := p.Workspace; {
+	case w.HostPath != "":
+		return "a copy of " + w.HostPath
+	case w.Path == "":
+		return "none"
+	case p.Resume:
+		return "the copy of the first start"
+	}
+	return "empty"
+}
+
+// table lines up rows of a name and one or more lines.
+type table struct{ b strings.Builder }
+
+func (t *table) row(name string, lines ...string) {
+	for i, line := range lines {
+		if i > 0 {
+			name = ""
+		}
+		fmt.Fprintf(&t.b, "  %-15s %s\n", name, line)
+	}
+}
+
+func (t *table) String() string { return t.b.String() }
+
+func orNone(lines []string) []string {
+	if len(lines) == 0 {
+		return []string{"none"}
+	}
+	return lines
+}
+
+func envNames(env []plan.EnvVar) []string {
+	var own []string
+	for _, e := range env {
+		switch e.Source {
+		case "host":
+			own = append(own, e.Name+" (from the host's "+e.Ref+")")
+		case "ask":
+			own = append(own, e.Name+" (asked)")
+		case "literal":
+			own = append(own, e.Name)
+		}
+	}
+	return orNone(own)
+}
+
+func gitUser(g plan.Git) string {
+	if g.Name == "" && g.Email == "" {
+		return "none"
+	}
+	var parts []string
+	if g.Name != "" {
+		parts = append(parts, fmt.Sprintf("%s (%s)", g.Name, g.NameFrom))
+	}
+	if g.Email != "" {
+		parts = append(parts, fmt.Sprintf("<%s> (%s)", g.Email, g.EmailFrom))
+	}
+	return strings.Join(parts, " ")
+}
+
+// egress is one line a host, sorted, with what limits it and what is put in.
+func egress(set policy.Set) []string {
+	routes := slices.Clone(set.Routes)
+	slices.SortFunc(routes, func(a, b policy.Route) int { return cmp.Compare(a.Host, b.Host) })
+	var lines []string
+	for _, r := range routes {
+		line := r.Host
+		for _, port := range r.Ports {
+			if port != 443 || len(r.Ports) > 1 {
+				line += fmt.Sprintf(":%d", port)
+			}
+		}
+		for _, extra := range traits(r) {
+			line += "  " + extra
+		}
+		lines = append(lines, line)
+		for _, m := range r.Matches {
+			lines = append(lines, "    "+MatchLine(m))
+		}
+	}
+	if len(lines) == 0 {
+		return []string{"nothing"}
+	}
+	return lines
+}
+
+func traits(r policy.Route) []string {
+	var out []string
+	if r.Owner != "" {
+		out = append(out, "("+r.Owner+")")
+	}
+	if r.Auth != nil {
+		out = append(out, "credential "+refName(r.Auth.TokenRef)+" injected")
+	}
+	if r.TLS == policy.TLSPassthrough {
+		out = append(out, "not inspected (passthrough)")
+	}
+	if r.Git == policy.GitFetch {
+		out = append(out, "git fetch")
+	}
+	if r.ConnectTo != "" {
+		out = append(out, "dialled at "+r.ConnectTo)
+	}
+	if r.UpstreamCA != "" {
+		out = append(out, "own CA")
+	}
+	for _, p := range r.AllowPrivate {
+		out = append(out, "may be in "+p.String())
+	}
+	return out
+}
+
+// MatchLine is what one match allows, in words.
+func MatchLine(m policy.Match) string {
+	methods := "any method"
+	if len(m.Methods) > 0 {
+		methods = strings.Join(m.Methods, ",")
+	}
+	var paths []string
+	for _, p := range m.Paths {
+		switch p.Type {
+		case "exact":
+			paths = append(paths, p.Value)
+		case "regex":
+			paths = append(paths, "~"+p.Value)
+		default:
+			paths = append(paths, p.Value+"*")
+		}
+	}
+	if len(paths) == 0 {
+		paths = []string{"any path"}
+	}
+	line := methods + " " + strings.Join(paths, " ")
+	for _, h := range m.Headers {
+		line += " with " + h.Name
+	}
+	return line
+}
+
+// refName names where a value comes from without showing a URL that may hold it.
+func refName(ref string) string {
+	scheme, rest, ok := strings.Cut(ref, ":")
+	switch {
+	case !ok:
+		return ref
+	case scheme == "literal":
+		return "the manifest"
+	case scheme == "cmd":
+		return "a command"
+	}
+	return scheme + " " + rest
+}
