@@ -1,0 +1,446 @@
+package dlp
+
+import (
+	"bytes"
+	"encoding/hex"
+	"html"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	minRun     = 16 // bytes of an encoded run that are looked at
+	stepJoined = "joined"
+)
+
+// The alphabets, as bits of a byte's class.
+const (
+	in64 = 1 << iota
+	in32
+	inHex
+	in58
+	inUpper
+	inLower
+	inMark
+	inSep
+)
+
+var class = func() (t [256]uint8) {
+	for b := range 256 {
+		c := byte(b)
+		lower, upper, digit := c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9'
+		if lower || upper || digit || c == '+' || c == '/' || c == '-' || c == '_' {
+			t[b] |= in64
+		}
+		if lower || upper || c >= '2' && c <= '7' {
+			t[b] |= in32
+		}
+		if digit || c|0x20 >= 'a' && c|0x20 <= 'f' {
+			t[b] |= inHex
+		}
+		if (lower || upper || digit) && c != '0' && c != 'O' && c != 'I' && c != 'l' {
+			t[b] |= in58
+		}
+		if upper {
+			t[b] |= inUpper
+		}
+		if lower {
+			t[b] |= inLower
+		}
+		if c > ' ' && c <= '~' && !wordByte(c) || c == ' ' || c == '\n' || c == '\t' {
+			t[b] |= inSep
+		}
+		if marked(c) {
+			t[b] |= inMark
+		}
+	}
+	return t
+}()
+
+// decode gives every reading of v's text to child.
+func (s *scan) decode(v view) {
+	p := v.text
+	s.runs(v)
+	if bytes.IndexByte(p, '%') >= 0 {
+		s.clusters(v, '%', percent, "url")
+	}
+	if bytes.IndexByte(p, '\\') >= 0 {
+		s.clusters(v, '\\', backslash, "escapes")
+	}
+	if bytes.Contains(p, []byte("&#")) || bytes.IndexByte(p, '&') >= 0 && bytes.IndexByte(p, ';') >= 0 {
+		s.clusters(v, '&', entity, "html")
+	}
+	if bytes.IndexByte(p, '=') >= 0 {
+		s.clusters(v, '=', quotedPrintable, "quoted-printable")
+	}
+	s.numbers(v)
+	s.separated(v)
+	s.joined(v)
+	s.dense(v)
+	s.unicode(v)
+	s.wide(v)
+	s.uu(v)
+	s.packed(v)
+}
+
+// runs finds what may be base64, base32, base58 or hex.
+func (s *scan) runs(v view) {
+	p := v.text
+	for i := 0; i < len(p); {
+		if class[p[i]]&in64 == 0 {
+			i++
+			continue
+		}
+		lo, all, any := i, uint8(0xff), uint8(0)
+		for i < len(p) && class[p[i]]&in64 != 0 {
+			c := class[p[i]]
+			all &= c
+			any |= c
+			i++
+		}
+		if i-lo >= minRun {
+			s.run(v, lo, i, p[lo:i], all, any)
+		}
+		if i-lo >= 8 && i+1 < len(p) && (p[i] == '\n' || p[i] == '\r' || p[i] == '\\' || p[i] == '"' || p[i] == '\'' || p[i] == '=') {
+			if hi, text := unwrap(p, lo, i); text != nil {
+				all, any = 0xff, 0
+				for _, b := range text {
+					all &= class[b]
+					any |= class[b]
+				}
+				s.run(v, lo, hi, text, all, any)
+				i = hi
+			}
+		}
+	}
+}
+
+// unwrap joins the lines of a wrapped run: breaks, plain or escaped, with the quotes and commas
+// around them, all lines but the last of one length.
+func unwrap(p []byte, lo, hi int) (int, []byte) { //nolint:cyclop // one case a form, in the order they are told apart
+	length, text := hi-lo, []byte(nil)
+	for {
+		next := hi
+		for next < len(p) && next-hi < 40 && (p[next] == '\n' || p[next] == '\r' || p[next] == ' ' || p[next] == '\t' || p[next] == '"' || p[next] == '\'' || p[next] == ',' || p[next] == '=' || p[next] == '>' || p[next] == '#') {
+			next++
+		}
+		escaped := false
+		for next+1 < len(p) && p[next] == '\\' && (p[next+1] == 'n' || p[next+1] == 'r') {
+			next, escaped = next+2, true
+		}
+		if next == hi || !escaped && !bytes.ContainsAny(p[hi:next], "\n") {
+			break
+		}
+		end := next
+		for end < len(p) && end-next < length && class[p[end]]&in64 != 0 {
+			end++
+		}
+		if end == next || end < len(p) && end-next == length && class[p[end]]&in64 != 0 {
+			break
+		}
+		if text == nil {
+			text = slices.Clone(p[lo:hi])
+		}
+		text, hi = append(text, p[next:end]...), end
+		if end-next < length {
+			break
+		}
+	}
+	if len(text) < minRun {
+		return hi, nil
+	}
+	return hi, text
+}
+
+func (s *scan) run(v view, lo, hi int, text []byte, all, any uint8) {
+	mixed := any&inUpper != 0 && any&inLower != 0
+	if all&inHex != 0 && len(text) >= minRun {
+		s.hex(v, lo, hi, text, "hex")
+		if len(text) <= 4096 {
+			s.hex(v, lo, hi, reversed.apply(text), "reversed, hex")
+		}
+	}
+	if all&in32 != 0 && !mixed {
+		s.base32(v, lo, hi, text, "base32")
+		if len(text) <= 4096 {
+			s.base32(v, lo, hi, reversed.apply(text), "reversed, base32")
+		}
+	} else {
+		s.islands(v, lo, text)
+	}
+	if all&in58 != 0 && len(text) >= 20 && len(text) <= 400 {
+		if out := base58(text); out != nil {
+			s.child(v, lo, hi, out, "base58")
+		}
+	}
+	s.base64(v, lo, hi, text, "base64")
+	if len(text) <= 4096 {
+		s.base64(v, lo, hi, reversed.apply(text), "reversed, base64")
+		s.base64(v, lo, hi, rotated.apply(text), "rot13, base64")
+	}
+}
+
+// islands are runs of hex and of one-case base32 that are glued to other letters.
+func (s *scan) islands(v view, lo int, text []byte) {
+	for _, kind := range []struct {
+		in  func(byte) bool
+		min int
+		do  func(view, int, int, []byte, string)
+		tag string
+	}{
+		{func(b byte) bool { return class[b]&inHex != 0 }, 24, s.hex, "hex"},
+		{func(b byte) bool { return class[b]&in32 != 0 && class[b]&inLower == 0 }, 24, s.base32, "base32"},
+		{func(b byte) bool { return class[b]&in32 != 0 && class[b]&inUpper == 0 }, 24, s.base32, "base32"},
+	} {
+		for i := 0; i < len(text); {
+			a := i
+			for i < len(text) && kind.in(text[i]) {
+				i++
+			}
+			if i-a >= kind.min && i-a < len(text) {
+				kind.do(v, lo+a, lo+i, text[a:i], kind.tag)
+			}
+			i++
+		}
+	}
+}
+
+func (s *scan) hex(v view, lo, hi int, text []byte, step string) {
+	for skip := range 2 {
+		part := text[min(skip, len(text)):]
+		out := make([]byte, len(part)/2)
+		if n, err := hex.Decode(out, part[:len(part)&^1]); err == nil {
+			s.child(v, lo, hi, out[:n], step)
+		}
+	}
+}
+
+var digits64 = func() (t [256]uint8) {
+	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") {
+		t[c] = uint8(i)
+	}
+	t['-'], t['_'] = 62, 63
+	return t
+}()
+
+// base64 reads both alphabets at each alignment, because what stands before may be glued to it.
+func (s *scan) base64(v view, lo, hi int, text []byte, step string) {
+	out := make([]byte, 0, len(text)/4*3+3)
+	for skip := 0; skip < 4 && skip < len(text); skip++ {
+		part := text[skip:]
+		out = out[:0]
+		for len(part) >= 4 {
+			n := uint32(digits64[part[0]])<<18 | uint32(digits64[part[1]])<<12 | uint32(digits64[part[2]])<<6 | uint32(digits64[part[3]])
+			out = append(out, byte(n>>16), byte(n>>8), byte(n))
+			part = part[4:]
+		}
+		if len(part) >= 2 {
+			n := uint32(digits64[part[0]])<<18 | uint32(digits64[part[1]])<<12
+			out = append(out, byte(n>>16))
+			if len(part) == 3 {
+				n |= uint32(digits64[part[2]]) << 6
+				out = append(out, byte(n>>8))
+			}
+		}
+		s.child(v, lo, hi, slices.Clone(out), step)
+	}
+}
+
+func (s *scan) base32(v view, lo, hi int, text []byte, step string) {
+	for skip := 0; skip < 8 && skip+8 <= len(text); skip++ {
+		out := make([]byte, 0, len(text)*5/8)
+		var acc uint64
+		bits := 0
+		for _, b := range text[skip:] {
+			c := fold(b)
+			d := uint64(c - 'a')
+			if c >= '2' && c <= '7' {
+				d = uint64(c-'2') + 26
+			}
+			acc, bits = acc<<5|d, bits+5
+			if bits >= 8 {
+				bits -= 8
+				out = append(out, byte(acc>>bits))
+			}
+		}
+		s.child(v, lo, hi, out, step)
+	}
+}
+
+const alphabet58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+// base58 is nil where the result is not all text.
+func base58(text []byte) []byte {
+	var number []uint32 // little end first
+	for _, b := range text {
+		carry := uint64(strings.IndexByte(alphabet58, b))
+		for i := range number {
+			carry += uint64(number[i]) * 58
+			number[i] = uint32(carry)
+			carry >>= 32
+		}
+		if carry > 0 {
+			number = append(number, uint32(carry))
+		}
+	}
+	var out []byte
+	for _, n := range slices.Backward(number) {
+		out = append(out, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	}
+	out = bytes.TrimLeft(out, "\x00")
+	odd := 0
+	for _, b := range out {
+		if b < ' ' && b != '\n' || b > '~' {
+			odd++
+		}
+	}
+	if odd*10 > len(out) && magic(out) == "" {
+		return nil
+	}
+	return out
+}
+
+// single is one character's escape at the start of p: what it stands for and its length, or 0.
+type single func(p []byte) (out []byte, n int)
+
+// clusters decodes the neighbourhood of escapes: as far as a token goes on either side.
+func (s *scan) clusters(v view, mark byte, one single, step string) {
+	p := v.text
+	for i := 0; i < len(p); {
+		j := bytes.IndexByte(p[i:], mark)
+		if j < 0 {
+			return
+		}
+		i += j
+		if _, n := one(p[i:]); n == 0 {
+			i++
+			continue
+		}
+		lo := i
+		for lo > 0 && i-lo < 2048 && glued(p[lo-1]) {
+			lo--
+		}
+		var out []byte
+		out = append(out, p[lo:i]...)
+		plain := 0
+		for i < len(p) && plain < 2048 {
+			if p[i] == mark {
+				if c, n := one(p[i:]); n > 0 {
+					out, i, plain = append(out, c...), i+n, 0
+					continue
+				}
+			}
+			if !glued(p[i]) && p[i] != mark {
+				break
+			}
+			out, i, plain = append(out, p[i]), i+1, plain+1
+		}
+		s.child(v, lo, i, out, step)
+	}
+}
+
+func glued(b byte) bool { return b > ' ' && b != '"' && b != '<' || b >= 0x80 }
+
+func unhex(b byte) int {
+	switch {
+	case b >= '0' && b <= '9':
+		return int(b - '0')
+	case b|0x20 >= 'a' && b|0x20 <= 'f':
+		return int(b|0x20-'a') + 10
+	}
+	return -1
+}
+
+func percent(p []byte) ([]byte, int) {
+	if len(p) >= 6 && p[1]|0x20 == 'u' {
+		if r, err := strconv.ParseUint(string(p[2:6]), 16, 32); err == nil {
+			return []byte(string(rune(r))), 6
+		}
+	}
+	if len(p) < 3 || unhex(p[1]) < 0 || unhex(p[2]) < 0 {
+		return nil, 0
+	}
+	return []byte{byte(unhex(p[1])<<4 | unhex(p[2]))}, 3
+}
+
+func quotedPrintable(p []byte) ([]byte, int) {
+	if bytes.HasPrefix(p, []byte("=\r\n")) {
+		return nil, 3
+	}
+	if bytes.HasPrefix(p, []byte("=\n")) {
+		return nil, 2
+	}
+	return percent(p)
+}
+
+// backslash decodes \uXXXX, \u{X}, \UXXXXXXXX, \xXX, \ooo, an escaped backslash and the escapes
+// of punctuation. A line's end is left as it is: rules know it.
+func backslash(p []byte) ([]byte, int) {
+	if len(p) < 2 {
+		return nil, 0
+	}
+	var digits int
+	n := 2
+	switch p[1] {
+	case 'u':
+		if len(p) > 3 && p[2] == '{' {
+			end := bytes.IndexByte(p[:min(len(p), 12)], '}')
+			if end < 4 {
+				return nil, 0
+			}
+			r, err := strconv.ParseUint(string(p[3:end]), 16, 32)
+			if err != nil {
+				return nil, 0
+			}
+			return []byte(string(rune(r))), end + 1
+		}
+		digits = 4
+	case 'U':
+		digits = 8
+	case 'x':
+		digits = 2
+	case '\\', '/':
+		return p[1:2], 2
+	default:
+		for n = 1; n < len(p) && n < 4 && p[n] >= '0' && p[n] <= '7'; n++ {
+		}
+		if n < 3 {
+			return nil, 0
+		}
+		r, _ := strconv.ParseUint(string(p[1:n]), 8, 32)
+		return []byte{byte(r)}, n
+	}
+	if len(p) < n+digits {
+		return nil, 0
+	}
+	r, err := strconv.ParseUint(string(p[n:n+digits]), 16, 32)
+	if err != nil {
+		return nil, 0
+	}
+	if digits == 2 {
+		return []byte{byte(r)}, n + digits
+	}
+	return []byte(string(rune(r))), n + digits
+}
+
+func entity(p []byte) ([]byte, int) {
+	p = p[:min(len(p), 32)]
+	end := bytes.IndexByte(p, ';')
+	if end < 0 {
+		if len(p) < 4 || p[1] != '#' { // browsers read numbers without the semicolon
+			return nil, 0
+		}
+		for end = 2; end < len(p) && (unhex(p[end]) >= 0 || p[end]|0x20 == 'x'); end++ {
+		}
+		end--
+	}
+	if end < 2 || bytes.ContainsAny(p[1:end], " &=\"") {
+		return nil, 0
+	}
+	out := html.UnescapeString(string(p[:end+1]))
+	if out == string(p[:end+1]) {
+		return nil, 0
+	}
+	return []byte(out), end + 1
+}

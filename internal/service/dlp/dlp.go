@@ -1,0 +1,159 @@
+// Package dlp finds secrets in what leaves a bottle: in plain text, in any stacking of the usual
+// encodings and compressions, in parts, and across every boundary of a stream.
+//
+// Its one rule: what it could not look at to the end counts as found.
+package dlp
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/bot-bottle/bot-bottle/internal/secret"
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp/rules"
+)
+
+// Known is a secret of this bottle. Name goes into findings, Value never does.
+type Known struct {
+	Name   string
+	Value  secret.String
+	Canary bool
+}
+
+// Detectors choose what is looked for.
+type Detectors struct {
+	Patterns, Known, Entropy bool
+}
+
+// Finding says what was found where, without the secret.
+type Finding struct {
+	Rule string `json:"rule"`
+	// Place is "body", "path", "header X-Name" and the like.
+	Place string `json:"place"`
+	// Steps are the decodings, outermost first, that led to it.
+	Steps  []string `json:"steps,omitempty"`
+	Offset int64    `json:"offset"` // of what held it, in the place's own bytes
+	Span   int      `json:"span"`   // bytes there
+	Length int      `json:"length"` // of the secret itself
+	// Fingerprint is the same for the same secret within one engine and tells nothing of it.
+	Fingerprint string `json:"fingerprint"`
+}
+
+// Limits are the findings that say that a limit ended the search, not a detector.
+const (
+	RuleDepth  = "limit-depth"  // encodings nested deeper than is followed
+	RuleWork   = "limit-work"   // decoded output out of proportion
+	RuleBroken = "limit-broken" // compressed data that cannot be read to its end
+)
+
+// Engine is safe for concurrent use. It does its costly set-up when first used, or in Warm.
+type Engine struct {
+	known []Known
+	key   [32]byte
+	table func() *tables
+}
+
+type tables struct {
+	fold    *[256]uint8
+	grams   grams
+	rules   []*rules.Rule
+	secrets []knownIndex
+}
+
+// New returns an engine that knows the given secrets. It is cheap.
+func New(known []Known) *Engine {
+	e := &Engine{known: slices.Clone(known)}
+	_, _ = rand.Read(e.key[:])
+	e.table = sync.OnceValue(e.build)
+	return e
+}
+
+// Warm does the set-up now, so that the first request need not wait for it.
+func (e *Engine) Warm() { e.table() }
+
+func (e *Engine) fingerprint(value []byte) string {
+	mac := hmac.New(sha256.New, e.key[:])
+	mac.Write(value)
+	return hex.EncodeToString(mac.Sum(nil)[:8])
+}
+
+type ruleHit struct {
+	rule *rules.Rule
+	turn turn
+	size int
+}
+
+// turn is how text was turned before it was sent.
+type turn uint8
+
+const (
+	straight turn = iota
+	reversed
+	rotated
+)
+
+func (t turn) String() string { return [...]string{"", "reversed", "rot13"}[t] }
+
+func (t turn) apply(p []byte) []byte {
+	out := slices.Clone(p)
+	switch t {
+	case reversed:
+		slices.Reverse(out)
+	case rotated:
+		for i, b := range out {
+			out[i] = rot13(b)
+		}
+	}
+	return out
+}
+
+func rot13(b byte) byte {
+	switch {
+	case b >= 'a' && b <= 'z':
+		return 'a' + (b-'a'+13)%26
+	case b >= 'A' && b <= 'Z':
+		return 'A' + (b-'A'+13)%26
+	}
+	return b
+}
+
+func (e *Engine) build() *tables {
+	t := &tables{fold: foldTable(), rules: rules.All()}
+	g := &t.grams
+	for _, r := range t.rules {
+		for _, k := range r.Keywords {
+			g.add(k, ruleHit{r, straight, len(k)})
+			if r.Generic || len(k) < 4 {
+				continue
+			}
+			if mirrored := string(reversed.apply([]byte(k))); mirrored != k {
+				g.add(mirrored, ruleHit{r, reversed, len(k)})
+			}
+			if turned := string(rotated.apply([]byte(k))); turned != k {
+				g.add(turned, ruleHit{r, rotated, len(k)})
+			}
+		}
+	}
+	for _, k := range e.known {
+		if index, ok := newKnown(k); ok {
+			t.secrets = append(t.secrets, index)
+			index.anchors(g, len(t.secrets)-1)
+		}
+	}
+	return t
+}
+
+// Names joins the rules of findings, each once.
+func Names(found []Finding) string {
+	var names []string
+	for _, f := range found {
+		if !slices.Contains(names, f.Rule) {
+			names = append(names, f.Rule)
+		}
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,215 @@
+package dlp
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+// maxMessage bounds one message of a WebSocket or of gRPC: it is held until it was looked at.
+const maxMessage = 16 << 20
+
+// Frames passes RFC 6455 frames through, whole messages at a time: a message leaves when all of
+// it, unmasked, inflated (RFC 7692) and with the end of those before it, was looked at.
+type Frames struct {
+	messages
+	payload  []byte
+	deflated bool
+	dict     []byte
+	within   bool
+}
+
+// messages is what messages of any kind have in common.
+type messages struct {
+	src     io.Reader
+	e       *Engine
+	place   string
+	use     Detectors
+	verdict Verdict
+	raw     []byte
+	ready   []byte
+	tail    []byte
+	err     error
+}
+
+var errMessage = errors.New("the message is too large to be looked at")
+
+// NewFrames wraps the outgoing direction.
+func (e *Engine) NewFrames(src io.Reader, use Detectors, verdict Verdict) *Frames {
+	return &Frames{messages: messages{src: src, e: e, place: "websocket", use: use, verdict: verdict}}
+}
+
+func (f *Frames) Read(p []byte) (int, error) {
+	for len(f.ready) == 0 {
+		if f.err != nil {
+			return 0, f.err
+		}
+		if err := f.frame(); err != nil {
+			f.err = err
+			return 0, err
+		}
+	}
+	n := copy(p, f.ready)
+	f.ready = f.ready[n:]
+	return n, nil
+}
+
+// take reads n bytes of the source into raw.
+func (m *messages) take(n int) ([]byte, error) {
+	if len(m.raw)+n > maxMessage {
+		if err := m.verdict([]Finding{{Rule: RuleWork, Place: m.place}}); err != nil {
+			return nil, err
+		}
+		return nil, errMessage
+	}
+	at := len(m.raw)
+	m.raw = append(m.raw, make([]byte, n)...)
+	if _, err := io.ReadFull(m.src, m.raw[at:]); err != nil {
+		m.raw = m.raw[:at]
+		return nil, err
+	}
+	return m.raw[at:], nil
+}
+
+func (f *Frames) frame() error {
+	head, err := f.take(2)
+	if err != nil {
+		return err
+	}
+	first, second := head[0], head[1]
+	length := uint64(second & 0x7f)
+	if more := map[uint64]int{126: 2, 127: 8}[length]; more > 0 {
+		ext, err := f.take(more)
+		if err != nil {
+			return err
+		}
+		length = 0
+		for _, b := range ext {
+			length = length<<8 | uint64(b)
+		}
+	}
+	var mask [4]byte
+	if second&0x80 != 0 {
+		m, err := f.take(4)
+		if err != nil {
+			return err
+		}
+		copy(mask[:], m)
+	}
+	if length > maxMessage {
+		length = maxMessage
+	}
+	body, err := f.take(int(length))
+	if err != nil {
+		return err
+	}
+	clear := make([]byte, len(body))
+	for i, b := range body {
+		clear[i] = b ^ mask[i&3]
+	}
+	if first&8 != 0 { // a control frame, whose payload is a way out too
+		if err := f.look(clear); err != nil {
+			return err
+		}
+		if !f.within {
+			f.release()
+		}
+		return nil
+	}
+	if first&0x0f != 0 {
+		f.deflated = first&0x40 != 0
+	}
+	f.payload = append(f.payload, clear...)
+	f.within = first&0x80 == 0
+	if f.within {
+		return nil
+	}
+	if f.deflated {
+		if err := f.inflate(); err != nil {
+			return err
+		}
+	} else if err := f.look(f.payload); err != nil {
+		return err
+	}
+	f.payload = f.payload[:0]
+	f.release()
+	return nil
+}
+
+func (f *Frames) inflate() error {
+	r := flate.NewReaderDict(io.MultiReader(bytes.NewReader(f.payload), bytes.NewReader([]byte{0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff})), f.dict)
+	out, err := io.ReadAll(io.LimitReader(r, unpackBase+1))
+	if err != nil || len(out) > unpackBase {
+		rule := RuleBroken
+		if len(out) > unpackBase {
+			rule = RuleWork
+		}
+		if err := f.verdict([]Finding{{Rule: rule, Place: f.place, Steps: []string{"permessage-deflate"}}}); err != nil {
+			return err
+		}
+		return errMessage
+	}
+	f.dict = append(f.dict, out...)
+	f.dict = bytes.Clone(f.dict[max(0, len(f.dict)-32<<10):])
+	return f.look(out)
+}
+
+func (m *messages) look(text []byte) error {
+	s := m.e.Stream(m.place, m.use)
+	s.Prime(m.tail)
+	s.Write(text)
+	if found := s.Close(); len(found) > 0 {
+		if err := m.verdict(found); err != nil {
+			return err
+		}
+		return errMessage
+	}
+	m.tail = append(m.tail, text[max(0, len(text)-overlap):]...)
+	m.tail = m.tail[max(0, len(m.tail)-4096):]
+	return nil
+}
+
+func (m *messages) release() {
+	m.ready, m.raw = m.raw, nil
+}
+
+// Calls passes gRPC's messages (length-prefixed) through, each when it was looked at, so that
+// both sides may talk at the same time.
+type Calls struct{ messages }
+
+// NewCalls wraps a request body of gRPC.
+func (e *Engine) NewCalls(src io.Reader, use Detectors, verdict Verdict) *Calls {
+	return &Calls{messages{src: src, e: e, place: "grpc", use: use, verdict: verdict}}
+}
+
+func (c *Calls) Read(p []byte) (int, error) {
+	for len(c.ready) == 0 {
+		if c.err != nil {
+			return 0, c.err
+		}
+		if c.err = c.message(); c.err != nil {
+			return 0, c.err
+		}
+	}
+	n := copy(p, c.ready)
+	c.ready = c.ready[n:]
+	return n, nil
+}
+
+func (c *Calls) message() error {
+	head, err := c.take(5)
+	if err != nil {
+		return err
+	}
+	body, err := c.take(int(min(binary.BigEndian.Uint32(head[1:]), maxMessage)))
+	if err != nil {
+		return err
+	}
+	if err := c.look(body); err != nil {
+		return err
+	}
+	c.release()
+	return nil
+}

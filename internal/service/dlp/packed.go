@@ -1,0 +1,223 @@
+package dlp
+
+import (
+	"bytes"
+	"compress/bzip2"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+)
+
+// magic names the compression whose mark p begins with, or "".
+func magic(p []byte) string { //nolint:cyclop // one case a form, in the order they are told apart
+	switch {
+	case len(p) < 6:
+		return ""
+	case p[0] == 0x1f && p[1] == 0x8b && p[2] == 8 && p[3] < 0x20:
+		return "gzip"
+	case p[0] == 0x28 && p[1] == 0xb5 && p[2] == 0x2f && p[3] == 0xfd:
+		return "zstd"
+	case p[0] == 'P' && p[1] == 'K' && p[2] == 3 && p[3] == 4:
+		return "zip"
+	case p[0] == 'B' && p[1] == 'Z' && p[2] == 'h' && p[3] >= '1' && p[3] <= '9' && p[4] == 0x31 && p[5] == 0x41:
+		return "bzip2"
+	case p[0]&0x0f == 8 && p[0]>>4 <= 7 && (uint16(p[0])<<8|uint16(p[1]))%31 == 0 && p[1]&0x20 == 0 && (p[0] == 0x78 || p[0] == 0x68 || p[0] == 0x58) && deflated(p[2:]):
+		return "zlib"
+	}
+	return ""
+}
+
+// deflated reports whether p can begin a block of RFC 1951 §3.2.
+func deflated(p []byte) bool {
+	switch p[0] >> 1 & 3 {
+	case 0:
+		return len(p) < 5 || p[1]^p[3] == 0xff && p[2]^p[4] == 0xff
+	case 2:
+		return p[0]>>3 <= 29 && p[1]&0x1f <= 29
+	}
+	return p[0]&6 == 2
+}
+
+// marks are the first bytes of what magic knows.
+func marked(b byte) bool {
+	return b == 0x1f || b == 0x28 || b == 'P' || b == 'B' || b == 0x78 || b == 0x68 || b == 0x58
+}
+
+// packed reads compressed data wherever in v it begins. Data that ends with the window is read
+// as far as it goes: unpacking a stream's own compression is Stream's business.
+func (s *scan) packed(v view) {
+	p := v.text
+	if len(v.steps) == 0 {
+		return // Stream unpacks what begins in it, however long it is
+	}
+	for i := 0; i+6 <= len(p); i++ {
+		if !marked(p[i]) {
+			continue
+		}
+		name := magic(p[i:])
+		if name == "" {
+			continue
+		}
+		out, err := unpack(name, p[i:], s.work)
+		if errors.Is(err, errTooMuch) {
+			s.limit(v, RuleWork)
+			return
+		}
+		if len(out) >= 6 {
+			s.child(v, i, len(p), out, name)
+		}
+	}
+}
+
+var errTooMuch = errors.New("it unpacks to too much")
+
+// unpack returns what could be read, also with an error.
+func unpack(name string, p []byte, limit int) ([]byte, error) {
+	r, err := unpacker(name, bytes.NewReader(p))
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := r.(io.Closer); ok {
+		defer c.Close()
+	}
+	var out bytes.Buffer
+	n, err := io.Copy(&out, io.LimitReader(r, int64(limit)+1))
+	if n > int64(limit) {
+		err = errTooMuch
+	}
+	return out.Bytes(), err
+}
+
+// unpacker skips the containers' heads by itself, so that a wrong checksum or name changes
+// nothing in what is read.
+func unpacker(name string, r io.ByteReader) (io.Reader, error) {
+	src, _ := r.(io.Reader)
+	switch name {
+	case "gzip":
+		if err := skipGzip(r); err != nil {
+			return nil, err
+		}
+		return inflater(src), nil
+	case "zlib":
+		if err := skip(r, 2); err != nil {
+			return nil, err
+		}
+		return inflater(src), nil
+	case "deflate":
+		return inflater(src), nil
+	case "zstd":
+		d, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20), zstd.IgnoreChecksum(true))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	case "br":
+		return brotli.NewReader(src), nil
+	case "bzip2":
+		return bzip2.NewReader(src), nil
+	case "zip":
+		return zipEntry(r, src)
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// inflater hands out used readers: a wrong guess costs no memory then.
+func inflater(src io.Reader) io.Reader {
+	r, ok := inflaters.Get().(io.Reader)
+	if !ok {
+		return &pooled{flate.NewReader(src)}
+	}
+	if again, ok := r.(flate.Resetter); !ok || again.Reset(src, nil) != nil {
+		return &pooled{flate.NewReader(src)}
+	}
+	return &pooled{r}
+}
+
+var inflaters sync.Pool
+
+type pooled struct{ io.Reader }
+
+func (p *pooled) Close() error {
+	inflaters.Put(p.Reader)
+	p.Reader = bytes.NewReader(nil)
+	return nil
+}
+
+func skip(r io.ByteReader, n int) error {
+	for range n {
+		if _, err := r.ReadByte(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// skipGzip passes the head of RFC 1952 §2.3.
+func skipGzip(r io.ByteReader) error {
+	var head [10]byte
+	for i := range head {
+		b, err := r.ReadByte()
+		if err != nil {
+			return err
+		}
+		head[i] = b
+	}
+	if head[0] != 0x1f || head[1] != 0x8b || head[2] != 8 {
+		return errors.ErrUnsupported
+	}
+	if head[3]&4 != 0 {
+		a, _ := r.ReadByte()
+		b, err := r.ReadByte()
+		if err != nil {
+			return err
+		}
+		if err := skip(r, int(a)|int(b)<<8); err != nil {
+			return err
+		}
+	}
+	for _, flag := range []byte{8, 16} {
+		for head[3]&flag != 0 {
+			b, err := r.ReadByte()
+			if err != nil {
+				return err
+			}
+			if b == 0 {
+				break
+			}
+		}
+	}
+	if head[3]&2 != 0 {
+		return skip(r, 2)
+	}
+	return nil
+}
+
+// zipEntry passes one local file header (APPNOTE 4.3.7). A stored entry is plain text already.
+func zipEntry(r io.ByteReader, src io.Reader) (io.Reader, error) {
+	var head [30]byte
+	for i := range head {
+		b, err := r.ReadByte()
+		if err != nil {
+			return nil, err
+		}
+		head[i] = b
+	}
+	method := binary.LittleEndian.Uint16(head[8:])
+	if err := skip(r, int(binary.LittleEndian.Uint16(head[26:]))+int(binary.LittleEndian.Uint16(head[28:]))); err != nil {
+		return nil, err
+	}
+	switch method {
+	case 8:
+		return inflater(src), nil
+	case 12:
+		return bzip2.NewReader(src), nil
+	case 93:
+		return unpacker("zstd", r)
+	}
+	return nil, errors.ErrUnsupported
+}

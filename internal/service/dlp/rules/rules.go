@@ -1,0 +1,178 @@
+// Package rules knows what secrets look like: gitleaks' maintained rules, and ours for what
+// coding agents handle.
+//
+// Its one rule: nothing is compiled before its keyword was seen.
+package rules
+
+import (
+	_ "embed"
+	"encoding/json"
+	"math"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+//go:embed gitleaks.json
+var gitleaks []byte
+
+// Rule finds one kind of secret in plain text.
+type Rule struct {
+	ID       string   `json:"id"`
+	Regex    string   `json:"regex"`
+	Entropy  float64  `json:"entropy"`
+	Group    int      `json:"group"`
+	Keywords []string `json:"keywords"`
+	Allow    []allow  `json:"allow"`
+	// Generic rules go by the words around a value, not by its form.
+	Generic bool `json:"-"`
+
+	check   func(secret []byte) bool
+	compile func() *regexp.Regexp
+	global  []allow
+}
+
+type allow struct {
+	Target    string   `json:"target"`
+	Regexes   []string `json:"regexes"`
+	Stopwords []string `json:"stopwords"`
+
+	compiled func() []*regexp.Regexp
+}
+
+// All returns every rule. It parses the rule file; callers keep the result.
+func All() []*Rule {
+	var file struct {
+		Allow []allow `json:"allow"`
+		Rules []*Rule `json:"rules"`
+	}
+	if err := json.Unmarshal(gitleaks, &file); err != nil {
+		panic("dlp/rules: the embedded rules are broken: " + err.Error())
+	}
+	prepare(file.Allow)
+	all := append(own(), file.Rules...)
+	for _, r := range all {
+		r.compile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
+		r.Generic = r.ID == "generic-api-key"
+		r.global = file.Allow
+		prepare(r.Allow)
+	}
+	return all
+}
+
+func prepare(lists []allow) {
+	for i := range lists {
+		texts := lists[i].Regexes
+		lists[i].compiled = sync.OnceValue(func() []*regexp.Regexp {
+			out := make([]*regexp.Regexp, len(texts))
+			for i, text := range texts {
+				out[i] = regexp.MustCompile(text)
+			}
+			return out
+		})
+	}
+}
+
+// Short reports whether the rule's secrets may be short and of one kind of letter.
+func (r *Rule) Short() bool {
+	return strings.HasPrefix(r.ID, "curl-") || r.ID == "connection-string" || r.ID == "card-number" || r.ID == "iban" || strings.Contains(r.ID, "password")
+}
+
+// Long reports whether the end of the rule's secrets may be kilobytes away from their beginning.
+func (r *Rule) Long() bool {
+	return strings.HasPrefix(r.ID, "jwt") || r.ID == "json-web-token" || strings.HasPrefix(r.ID, "private-key")
+}
+
+// Find calls found with each match in text and the secret within it. It reports whether a match
+// touched the end of text, so that more text could change it.
+func (r *Rule) Find(text []byte, found func(lo, hi int)) (touched bool) {
+	for _, m := range r.compile().FindAllSubmatchIndex(text, -1) {
+		if m[1] == len(text) {
+			touched = true
+		}
+		lo, hi := m[0], m[1]
+		if r.Group > 0 && 2*r.Group+1 < len(m) && m[2*r.Group] >= 0 {
+			lo, hi = m[2*r.Group], m[2*r.Group+1]
+		} else {
+			for g := 2; g+1 < len(m); g += 2 {
+				if m[g+1] > m[g] {
+					lo, hi = m[g], m[g+1]
+					break
+				}
+			}
+		}
+		secret := text[lo:hi]
+		if r.Entropy > 0 && Entropy(secret) <= r.Entropy || r.check != nil && !r.check(secret) || Example(secret) {
+			continue
+		}
+		if allowed(r.global, text, m, secret) || allowed(r.Allow, text, m, secret) {
+			continue
+		}
+		found(lo, hi)
+	}
+	return touched
+}
+
+func allowed(lists []allow, text []byte, m []int, secret []byte) bool {
+	for i := range lists {
+		target := secret
+		switch lists[i].Target {
+		case "match":
+			target = text[m[0]:m[1]]
+		case "line":
+			lo, hi := m[0], m[1]
+			for lo > 0 && text[lo-1] != '\n' {
+				lo--
+			}
+			for hi < len(text) && text[hi] != '\n' {
+				hi++
+			}
+			target = text[lo:hi]
+		}
+		for _, re := range lists[i].compiled() {
+			if re.Match(target) {
+				return true
+			}
+		}
+		if len(lists[i].Stopwords) > 0 {
+			low := strings.ToLower(string(secret))
+			for _, word := range lists[i].Stopwords {
+				if strings.Contains(low, word) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// Entropy is Shannon's, in bits per byte.
+func Entropy(p []byte) float64 {
+	var count [256]int
+	for _, b := range p {
+		count[b]++
+	}
+	var sum float64
+	for _, n := range &count {
+		if n > 0 {
+			f := float64(n) / float64(len(p))
+			sum -= f * math.Log2(f)
+		}
+	}
+	return sum
+}
+
+// Example reports whether a value is a placeholder or a documented example.
+func Example(secret []byte) bool {
+	low := strings.ToLower(string(secret))
+	for _, word := range []string{"example", "xxxxxx", "placeholder", "your-", "your_", "changeme", "redacted", "dummy", "1234567890abcdef1234567890abcdef", "******"} {
+		if len(secret) < 128 && strings.Contains(low, word) {
+			return true
+		}
+	}
+	distinct := map[byte]bool{}
+	for _, b := range secret {
+		distinct[b] = true
+	}
+	return len(secret) >= 12 && len(distinct) < 5
+}

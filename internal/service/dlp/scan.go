@@ -1,0 +1,360 @@
+package dlp
+
+import (
+	"bytes"
+	"hash/maphash"
+	"slices"
+
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp/rules"
+)
+
+const (
+	maxDepth = 10      // decodings on top of each other
+	maxWork  = 8 << 20 // decoded bytes of one window, besides workRatio
+	// workRatio is how many decoded bytes one byte may cost: four alignments of base64, turned
+	// twice, come to nine.
+	workRatio = 48
+)
+
+// scan looks at one window: a text and everything that can be decoded from it.
+type scan struct {
+	e     *Engine
+	t     *tables
+	use   Detectors
+	seed  maphash.Seed
+	seen  map[uint64]struct{}
+	work  int
+	place string
+	base  int64
+	out   []Finding
+	more  bool // the stream goes on behind this window
+}
+
+// view is a text on its way to plain: the window itself or something decoded from it.
+type view struct {
+	text   []byte
+	steps  []string
+	lo, hi int  // what it came from, in the window
+	ends   bool // it ends where the window does
+}
+
+func (e *Engine) window(text []byte, base int64, place string, use Detectors, more bool) []Finding {
+	s := &scan{e: e, t: e.table(), use: use, seed: maphash.MakeSeed(), place: place, base: base, more: more}
+	s.work = maxWork + workRatio*len(text)
+	s.look(view{text: text, hi: len(text), ends: true})
+	return s.out
+}
+
+// Scan looks at a whole text, of which it is all.
+func (e *Engine) Scan(text []byte, place string, use Detectors) []Finding {
+	return e.window(text, 0, place, use, false)
+}
+
+func (s *scan) look(v view) {
+	s.match(v)
+	s.decode(v)
+}
+
+// child takes what a decoder made of text[lo:hi].
+func (s *scan) child(v view, lo, hi int, out []byte, step string) {
+	if len(out) < 6 || !worth(out) {
+		return
+	}
+	next := view{text: out, lo: v.lo, hi: v.hi, ends: v.ends && hi == len(v.text)}
+	if len(v.steps) == 0 {
+		next.lo, next.hi = lo, hi
+	}
+	sum := maphash.Bytes(s.seed, out)
+	if s.seen == nil {
+		s.seen = map[uint64]struct{}{}
+	}
+	if _, ok := s.seen[sum]; ok {
+		return
+	}
+	s.seen[sum] = struct{}{}
+	if len(v.steps) >= maxDepth {
+		s.limit(v, RuleDepth)
+		return
+	}
+	if s.work -= len(out); s.work < 0 {
+		s.limit(v, RuleWork)
+		return
+	}
+	next.steps = append(slices.Clip(v.steps), step)
+	s.look(next)
+}
+
+func (s *scan) limit(v view, rule string) {
+	for _, f := range s.out {
+		if f.Rule == rule {
+			return
+		}
+	}
+	s.out = append(s.out, Finding{Rule: rule, Place: s.place, Steps: v.steps, Offset: s.base + int64(v.lo), Span: v.hi - v.lo})
+}
+
+// worth drops what a wrong guess decodes to: noise without eight bytes of a token in a row, or rulers of one sign.
+func worth(p []byte) bool {
+	run, changes := 0, 0
+	for i, b := range p {
+		if tokenByte[b] {
+			if run++; i > 0 && b != p[i-1] && wordByte(b) {
+				changes++
+			}
+			if run >= 8 && changes >= 4 {
+				return true
+			}
+			continue
+		}
+		run, changes = 0, 0
+		if b == 0 && i > 16 && p[i-2] == 0 && p[i-4] == 0 && p[i-1] != 0 && p[i-3] != 0 {
+			return true
+		}
+	}
+	return magic(p) != ""
+}
+
+var tokenByte = func() (t [256]bool) {
+	for b := range 256 {
+		c := byte(b)
+		t[b] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '+' || c == '/' || c == '=' || c == '.' || c == ':' || c == '%' || c == '\\' || c == '&' || c == '#' || c == ';'
+	}
+	return t
+}()
+
+type ruleTurn struct {
+	rule *rules.Rule
+	turn turn
+}
+
+// match looks for secrets in the text of v as it stands.
+func (s *scan) match(v view) {
+	var hits map[ruleTurn][]int
+	var order []ruleTurn
+	s.t.grams.find(v.text, s.t.fold, func(at int, what any) {
+		switch hit := what.(type) {
+		case knownHit:
+			if s.use.Known {
+				s.known(v, at, hit)
+			}
+		case ruleHit:
+			if !s.use.Patterns || !hit.rule.Short() && !s.near(v.text, at, hit.turn) || hit.rule.Generic && (len(v.steps) > 0 && v.steps[len(v.steps)-1] == stepJoined || !assigned(v.text[at:], s.more && v.ends)) {
+				return
+			}
+			k := ruleTurn{hit.rule, hit.turn}
+			if hits == nil {
+				hits = map[ruleTurn][]int{}
+			}
+			if hits[k] == nil {
+				order = append(order, k)
+			}
+			hits[k] = append(hits[k], at)
+		}
+	})
+	for _, k := range order {
+		s.regions(v, k, hits[k])
+	}
+}
+
+// near reports whether a run of bytes that could be a secret stands by a keyword: twelve of a
+// token's with a digit or with letters of both cases among them. It spares the rules most words.
+func (s *scan) near(p []byte, at int, t turn) bool {
+	lo, hi := max(0, at-48), min(len(p), at+200)
+	if t == reversed {
+		lo, hi = max(0, at-200), min(len(p), at+48)
+	}
+	run, kinds := 0, uint8(0)
+	for _, b := range p[lo:hi] {
+		if !tokenByte[b] {
+			run, kinds = 0, 0
+			continue
+		}
+		run++
+		if b >= '0' && b <= '9' {
+			kinds |= inUpper | inLower
+		}
+		kinds |= class[b] & (inUpper | inLower)
+		if run >= 12 && kinds == inUpper|inLower || run >= 16 && kinds == inUpper {
+			return true
+		}
+	}
+	return run >= 12 && (hi == len(p) || lo == 0)
+}
+
+const (
+	before = 160 // bytes of a match before its keyword
+	reach  = 640 // and after it; a match that touches the end is tried again with more
+)
+
+func (s *scan) regions(v view, k ruleTurn, hits []int) {
+	far := reach
+	if k.rule.Long() {
+		far = overlap
+	}
+	back, ahead := before, far
+	if k.turn == reversed {
+		back, ahead = far, before
+	}
+	for i := 0; i < len(hits); {
+		lo, hi := max(0, hits[i]-back), min(len(v.text), hits[i]+ahead)
+		for i++; i < len(hits) && hits[i]-back <= hi; i++ {
+			hi = min(len(v.text), hits[i]+ahead)
+		}
+		s.region(v, k, lo, hi)
+	}
+}
+
+func (s *scan) region(v view, k ruleTurn, lo, hi int) {
+	for {
+		text := v.text[lo:hi]
+		if k.turn != straight {
+			text = k.turn.apply(text)
+		}
+		var found [][2]int
+		touched := k.rule.Find(text, func(a, b int) { found = append(found, [2]int{a, b}) })
+		if k.turn == reversed && lo > 0 && touched {
+			lo = max(0, lo-4*(hi-lo))
+			continue
+		}
+		if k.turn != reversed && hi < len(v.text) && touched {
+			hi = min(len(v.text), hi+4*(hi-lo))
+			continue
+		}
+		for _, f := range found {
+			a, b := f[0], f[1]
+			value := text[a:b]
+			if k.turn == reversed {
+				a, b = len(text)-b, len(text)-a
+			}
+			s.add(v, lo+a, lo+b, k.rule.ID, k.turn.String(), value)
+		}
+		return
+	}
+}
+
+func (s *scan) known(v view, at int, hit knownHit) {
+	k := &s.t.secrets[hit.secret]
+	lo, hi, matched := k.match(v.text, at, hit)
+	least := k.least
+	if hit.form >= formHex {
+		least -= 2 // the groups at both ends may be cut
+	}
+	if matched < least {
+		return
+	}
+	name := "known-secret:" + k.Name
+	if k.Canary {
+		name = "canary"
+	}
+	s.add(v, lo, hi, name, hit.form.String(), []byte(k.value))
+}
+
+// add records a finding. One that ends where a window ends is left to the next window, which
+// sees it whole.
+func (s *scan) add(v view, lo, hi int, rule, step string, value []byte) {
+	if s.more && v.ends && hi == len(v.text) {
+		return
+	}
+	f := Finding{Rule: rule, Place: s.place, Steps: v.steps, Length: len(value), Fingerprint: s.e.fingerprint(value)}
+	if step != "" {
+		f.Steps = append(slices.Clip(v.steps), step)
+	}
+	if len(v.steps) == 0 {
+		f.Offset, f.Span = s.base+int64(lo), hi-lo
+	} else {
+		f.Offset, f.Span = s.base+int64(v.lo), v.hi-v.lo
+	}
+	for i, old := range s.out {
+		if old.Rule == f.Rule && old.Fingerprint == f.Fingerprint && old.Offset == f.Offset {
+			s.out[i].Span = max(old.Span, f.Span)
+			return
+		}
+	}
+	s.out = append(s.out, f)
+}
+
+// assigned reports whether what follows a word such as "token" can be a random value that is
+// assigned to it: an operator nearby and behind it ten bytes, two of them digits. It spares the
+// costliest rule most of its work, and ordinary code most of its false alarms.
+func assigned(p []byte, cut bool) bool {
+	cut = cut && len(p) <= 240
+	p = p[:min(len(p), 240)]
+	i := 3
+	for ; i < len(p) && i < 44; i++ {
+		switch p[i] {
+		case '=', ':', '>', ',', '|', '?':
+			goto value
+		case '\n', '(', ')', '{', '}', ';', '<':
+			return false
+		}
+	}
+	return false
+value:
+	if bytes.HasSuffix(p[:i], []byte("h1")) || bytes.HasSuffix(p[:i], []byte("sha256")) { // go.sum, images
+		return false
+	}
+	for n := 0; i < len(p) && n < 10; i, n = i+1, n+1 {
+		switch p[i] {
+		case '=', ':', '>', '|', '?', ' ', '\t', '\n', '\r', '\'', '"', '`', ',':
+			continue
+		}
+		break
+	}
+	start := i
+	if bytes.HasPrefix(p[i:], []byte("sha")) {
+		return false // a lock file's digest
+	}
+	for i < len(p) && tokenByte[p[i]] && p[i] != ';' && p[i] != ':' && p[i] != '&' {
+		i++
+	}
+	if cut && i == len(p) {
+		return false // the next window sees the whole value
+	}
+	return random(p[start:i], strong(p))
+}
+
+// random reports whether a value looks drawn rather than written: some piece of it, between its
+// separators, mixes letters and digits, and the whole is no UUID and no hash in hex.
+func random(value []byte, strong bool) bool { //nolint:cyclop // one case a form, in the order they are told apart
+	if len(value) < 10 {
+		return false
+	}
+	hexes, pieces := true, 0
+	letters, digits, turns := 0, 0, 0
+	var last uint8
+	for i := 0; i <= len(value); i++ {
+		if i == len(value) || value[i] == '-' || value[i] == '_' || value[i] == '.' {
+			if letters >= 2 && digits >= 2 && turns >= 3 {
+				pieces++
+			}
+			letters, digits, turns, last = 0, 0, 0, 0
+			continue
+		}
+		b := value[i]
+		hexes = hexes && class[b]&inHex != 0
+		kind := class[b] & (inUpper | inLower)
+		if kind != 0 {
+			letters++
+		} else {
+			digits++
+		}
+		if kind != last && last|kind != 0 {
+			turns++
+		}
+		last = kind
+	}
+	uuid := len(value) >= 36 && value[8] == '-' && value[13] == '-' && value[18] == '-' && value[23] == '-'
+	hash := hexes && (len(value) == 32 || len(value) == 40 || len(value) == 64 || len(value) == 96 || len(value) == 128)
+	return strong && (uuid || hash) || pieces > 0 && !uuid && !hash
+}
+
+// strong reports whether a word says by itself that a secret follows, be it a UUID or a hash.
+func strong(p []byte) bool {
+	low := bytes.ToLower(p[:min(len(p), 10)])
+	for _, word := range []string{"secret", "credential", "passw", "api_token", "api_key", "apikey", "api-key"} {
+		if bytes.HasPrefix(low, []byte(word)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,222 @@
+package dlp
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A stream is looked at in windows at fixed offsets, however it is written, so that chunking
+// changes nothing. Each overlaps the next by more than any secret is long in any encoding.
+const (
+	stride  = 64 << 10
+	overlap = 16 << 10
+)
+
+// Limits of what compressed data may unpack to.
+const (
+	unpackBase  = 64 << 20
+	unpackRatio = 200
+	maxUnpacks  = 12 // unpacked at the same time, within one another or side by side
+	maxHeld     = 32 << 20
+)
+
+// Stream looks at a text of any length as it goes by. It is for one goroutine.
+type Stream struct {
+	e     *Engine
+	use   Detectors
+	place string
+	steps []string
+
+	buf     []byte
+	base    int64 // offset of buf[0]
+	fed     int64 // offset up to which the unpackers have read
+	nodes   []*node
+	run     *node // a base64 run that goes on
+	runs    int64 // where it begins, or -1
+	shared  *shared
+	out     []Finding
+	primed  int // bytes before offset 0 that only give context
+	dead    bool
+	atStart bool
+}
+
+// shared is what all parts of one stream have in common.
+type shared struct {
+	left   int64 // bytes that may still be unpacked
+	active int
+}
+
+// Stream begins to look at one body. Encodings are those of Content-Encoding, in its order.
+func (e *Engine) Stream(place string, use Detectors, encodings ...string) *Stream {
+	s := &Stream{e: e, use: use, place: place, runs: -1, shared: &shared{left: unpackBase}, atStart: true}
+	if n := len(encodings); n > 0 {
+		name := map[string]string{"x-gzip": "gzip", "gzip": "gzip", "deflate": "zlib", "br": "br", "zstd": "zstd"}[encodings[n-1]]
+		switch {
+		case name != "":
+			s.spawn(name, 0, true, encodings[:n-1])
+		case encodings[n-1] != "identity" && encodings[n-1] != "aws-chunked" && encodings[n-1] != "":
+			s.out = append(s.out, Finding{Rule: RuleBroken, Place: place, Steps: []string{"content-encoding"}})
+		}
+	}
+	return s
+}
+
+// Prime gives what stood right before the stream, so that a secret that begins there is found.
+func (s *Stream) Prime(before []byte) {
+	before = before[max(0, len(before)-overlap):]
+	s.buf = append(s.buf, before...)
+	s.primed = len(before)
+	s.base = -int64(len(before))
+	s.fed = 0
+}
+
+// Write takes the next bytes and returns all findings so far. It keeps no reference to p.
+func (s *Stream) Write(p []byte) []Finding {
+	for len(p) > 0 && !s.dead {
+		n := min(len(p), stride+overlap-len(s.buf))
+		s.buf, p = append(s.buf, p[:n]...), p[n:]
+		if len(s.buf) == stride+overlap {
+			s.scan(true)
+		}
+	}
+	return s.out
+}
+
+// Close looks at the rest.
+func (s *Stream) Close() []Finding {
+	if s.dead {
+		return s.out
+	}
+	s.scan(false)
+	s.dead = true
+	for _, n := range s.nodes {
+		n.close()
+	}
+	if s.run != nil {
+		s.run.close()
+	}
+	return s.out
+}
+
+// Abort gives up what is under way.
+func (s *Stream) Abort() {
+	s.dead = true
+	for _, n := range s.nodes {
+		n.abort()
+	}
+	if s.run != nil {
+		s.run.abort()
+	}
+}
+
+// Cleared is the offset before which everything has been looked at to the end.
+func (s *Stream) Cleared() int64 {
+	cleared := max(0, s.base)
+	for _, n := range s.nodes {
+		if !n.done {
+			cleared = min(cleared, n.cleared())
+		}
+	}
+	if s.run != nil {
+		cleared = min(cleared, s.run.cleared())
+	}
+	return cleared
+}
+
+func (s *Stream) scan(more bool) {
+	found := s.e.window(s.buf, s.base, s.place, s.use, more)
+	for _, f := range found {
+		f.Steps = append(slices.Clip(s.steps), f.Steps...)
+		s.add(f)
+	}
+	upto := len(s.buf)
+	if more {
+		upto = stride
+	}
+	s.feed(upto)
+	if more {
+		n := copy(s.buf, s.buf[stride:])
+		s.buf = s.buf[:n]
+		s.base += stride
+	}
+}
+
+func (s *Stream) add(f Finding) {
+	for _, old := range s.out {
+		if old.Rule == f.Rule && old.Fingerprint == f.Fingerprint && (old.Offset == f.Offset || len(s.out) > 100) {
+			return
+		}
+	}
+	s.out = append(s.out, f)
+}
+
+// feed gives the unpackers the bytes up to buf[upto], and starts one wherever compressed data
+// may begin.
+func (s *Stream) feed(upto int) {
+	lo := int(s.fed - s.base)
+	p := s.buf
+	at := lo
+	give := func(to int) {
+		for _, n := range s.nodes {
+			n.write(p[at:to], s.base+int64(to))
+		}
+		at = to
+	}
+	for i := lo; i < upto; i++ {
+		if class[p[i]]&inMark == 0 && !s.atStart || i+6 > len(p) {
+			continue
+		}
+		name := magic(p[i:])
+		if name == "" && s.atStart && i == lo && s.base+int64(i) == 0 && len(s.nodes) == 0 && p[i] != '{' && p[i] != '[' && (p[i] < ' ' || p[i] > '~') && len(p) > 16 {
+			name = "br"
+		}
+		s.atStart = false
+		if name != "" {
+			give(i)
+			s.spawn(name, s.base+int64(i), false, nil)
+		}
+	}
+	give(upto)
+	s.longRun(lo, upto)
+	s.fed = s.base + int64(upto)
+	s.nodes = slices.DeleteFunc(s.nodes, func(n *node) bool { return n.done })
+}
+
+// longRun follows base64 that is longer than a window, for what is packed in it.
+func (s *Stream) longRun(lo, upto int) {
+	p := s.buf
+	i := lo
+	if s.run != nil {
+		for i < upto && class[p[i]]&in64 != 0 {
+			i++
+		}
+		s.run.write(p[lo:i], s.base+int64(i))
+		if i < upto {
+			s.run.close()
+			s.run = nil
+		}
+	}
+	if s.run != nil || upto < stride {
+		return
+	}
+	i = upto
+	for i > lo && class[p[i-1]]&in64 != 0 {
+		i--
+	}
+	if upto-i >= 4096 && len(s.steps) < maxDepth {
+		s.run = newNode(s, "base64", s.base+int64(i), false, nil)
+		s.run.write(p[i:upto], s.base+int64(upto))
+	}
+}
+
+func (s *Stream) spawn(name string, at int64, declared bool, inner []string) {
+	if s.shared.active >= maxUnpacks || len(s.steps) >= maxDepth {
+		s.add(Finding{Rule: RuleDepth, Place: s.place, Steps: s.steps, Offset: at})
+		return
+	}
+	s.nodes = append(s.nodes, newNode(s, name, at, declared, inner))
+}
+
+func (f Finding) String() string {
+	return fmt.Sprintf("%s in %s at %d via %v", f.Rule, f.Place, f.Offset, f.Steps)
+}

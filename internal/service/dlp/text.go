@@ -1,0 +1,303 @@
+package dlp
+
+import (
+	"bytes"
+	"encoding/binary"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// dense reads runs of printable bytes as base85 (RFC 1924's alphabet, as git and Python use it)
+// and as ascii85.
+func (s *scan) dense(v view) {
+	p := v.text
+	for i := 0; i < len(p); {
+		if p[i] <= ' ' || p[i] > '~' {
+			i++
+			continue
+		}
+		lo, odd := i, 0
+		for i < len(p) && p[i] > ' ' && p[i] <= '~' && i-lo < 4096 {
+			if class[p[i]]&in64 == 0 {
+				odd++
+			}
+			i++
+		}
+		if i-lo < 20 || odd == 0 {
+			continue
+		}
+		text := p[lo:i]
+		if a := bytes.Index(text, []byte("<~")); a >= 0 {
+			text = text[a+2:]
+		}
+		text = bytes.TrimSuffix(text, []byte("~>"))
+		// It may stand between quotes or behind a name.
+		s.bases85(v, lo, i, text)
+		for _, q := range []byte{'"', '\'', '=', ':'} {
+			if a := bytes.IndexByte(text, q); a >= 0 {
+				part := text[a+1:]
+				part = bytes.TrimLeft(part, "\"'")
+				if b := bytes.IndexAny(part, "\"'"); b >= 0 {
+					s.bases85(v, lo, i, part[:b])
+				}
+				s.bases85(v, lo, i, part)
+			}
+		}
+	}
+}
+
+func (s *scan) bases85(v view, lo, hi int, text []byte) {
+	if len(text) < 15 {
+		return
+	}
+	s.base85(v, lo, hi, text, digits85, "base85")
+	s.base85(v, lo, hi, text, digitsASCII85, "ascii85")
+}
+
+var digits85 = func() (t [256]int16) {
+	for i := range t {
+		t[i] = -1
+	}
+	for i, c := range []byte("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~") {
+		t[c] = int16(i)
+	}
+	return t
+}()
+
+var digitsASCII85 = func() (t [256]int16) {
+	for i := range t {
+		t[i] = -1
+	}
+	for c := '!'; c <= 'u'; c++ {
+		t[c] = int16(c - '!')
+	}
+	return t
+}()
+
+func (s *scan) base85(v view, lo, hi int, text []byte, digits [256]int16, step string) {
+	out := make([]byte, 0, len(text))
+	printable := 0
+	for len(text) > 0 {
+		n := min(5, len(text))
+		if n == 1 {
+			break
+		}
+		var acc uint64
+		for i := range 5 {
+			d := int16(84)
+			if i < n {
+				if d = digits[text[i]]; d < 0 {
+					n = -1
+					break
+				}
+			}
+			acc = acc*85 + uint64(d)
+		}
+		if n < 0 || acc > 1<<32-1 {
+			break
+		}
+		var quad [4]byte
+		binary.BigEndian.PutUint32(quad[:], uint32(acc))
+		for _, b := range quad[:n-1] {
+			if b >= ' ' && b <= '~' || b == '\n' {
+				printable++
+			}
+		}
+		out = append(out, quad[:n-1]...)
+		text = text[n:]
+		if len(out) == 12 && printable < 9 && magic(out) == "" {
+			return
+		}
+	}
+	s.child(v, lo, hi, out, step)
+}
+
+// unicode reads letters that only look like, or hide between, those of a token: full width,
+// mathematical, other alphabets' look-alikes, tag characters, combining marks, zero width.
+func (s *scan) unicode(v view) { //nolint:funlen // one pass over the runes; each kind is a case
+	p := v.text
+	first := -1
+	for i, b := range p {
+		if b >= 0x80 {
+			first = i
+			break
+		}
+	}
+	if first < 0 {
+		return
+	}
+	bmp := changes()
+	bad := 0
+	for i := first; i < len(p); {
+		if p[i] < 0x80 {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(p[i:])
+		if r == utf8.RuneError {
+			if bad++; bad > 64 { // no text: the next block may be
+				i, bad = (i|1023)+1, 0
+				continue
+			}
+			i += max(n, 1)
+			continue
+		}
+		if r < 1<<16 && !bmp[r] {
+			i += n
+			continue
+		}
+		if _, changed := plain(r, p[i:i+n]); !changed {
+			i += n
+			continue
+		}
+		lo := i
+		for lo > 0 && i-lo < 1024 && glued(p[lo-1]) && p[lo-1] < 0x80 {
+			lo--
+		}
+		out := bytes.Clone(p[lo:i])
+		idle := 0
+		for i < len(p) && idle < 256 {
+			if p[i] < 0x80 {
+				if !glued(p[i]) {
+					break
+				}
+				out, i, idle = append(out, p[i]), i+1, idle+1
+				continue
+			}
+			r, n := utf8.DecodeRune(p[i:])
+			if r == utf8.RuneError {
+				break
+			}
+			text, changed := plain(r, p[i:i+n])
+			if changed {
+				idle = 0
+			}
+			out, i, idle = append(out, text...), i+n, idle+1
+		}
+		s.child(v, lo, i, out, "look-alikes")
+	}
+}
+
+// changes tells which runes of the first plane plain changes.
+var changes = sync.OnceValue(func() *[1 << 16]bool {
+	var t [1 << 16]bool
+	for r := rune(0x80); r < 1<<16; r++ {
+		_, t[r] = plain(r, []byte(string(r)))
+	}
+	return &t
+})
+
+func plain(r rune, raw []byte) ([]byte, bool) {
+	switch {
+	case r >= 0xE0020 && r <= 0xE007E:
+		return []byte{byte(r - 0xE0000)}, true
+	case unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point):
+		return nil, true
+	case r == 0xA0 || r == 0x2800 || r == 0x3164:
+		return nil, true
+	}
+	if c, ok := lookalikes[r]; ok {
+		return []byte{c}, true
+	}
+	if form := norm.NFKD.Bytes(raw); len(form) > 0 && form[0] < 0x80 {
+		return bytes.TrimRightFunc(form, func(r rune) bool { return r >= 0x80 }), true
+	}
+	return raw, false
+}
+
+// lookalikes are the letters of Unicode's confusables (UTS 39) that one reads as ASCII.
+var lookalikes = func() map[rune]byte {
+	m := map[rune]byte{}
+	for _, pair := range [][2]string{
+		{"аесорхуіјѕһԁԛԝьгпмтвнкıɡαοριντυχγκɑƅʟʀ", "aecopxyijshdqwbrnmtbhkigaopivtuxykabLR"},
+		{"АВЕКМНОРСТХУІЈЅԌԚԜЗΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEKMHOPCTXYIJSGQW3ABEZHIKMNOPTYX"},
+		{"‐‑‒–—―−﹣․ꓸ﹍﹎ˍ⁄∕", "--------..___//"},
+	} {
+		to := []byte(pair[1])
+		i := 0
+		for _, r := range pair[0] {
+			m[r] = to[i]
+			i++
+		}
+	}
+	return m
+}()
+
+// wide reads UTF-16 and UTF-32 of either order.
+func (s *scan) wide(v view) {
+	p := v.text
+	for i := 0; i < len(p); {
+		j := bytes.IndexByte(p[i:], 0)
+		if j < 0 {
+			return
+		}
+		i += j
+		lo := i
+		if lo > 0 && p[lo-1] != 0 {
+			lo--
+		}
+		var out []byte
+		zeros := 0
+		k := lo
+		for ; k < len(p) && zeros < 4; k++ {
+			switch b := p[k]; {
+			case b == 0:
+				zeros++
+			case b >= ' ' && b <= '~' || b == '\n' || b == '\r' || b == '\t':
+				if zeros == 0 && len(out) > 0 {
+					goto end
+				}
+				out, zeros = append(out, b), 0
+			default:
+				goto end
+			}
+		}
+	end:
+		if len(out) >= 12 {
+			s.child(v, lo, min(k, len(p)), out, "utf-16")
+		}
+		i = max(k, i+1)
+	}
+}
+
+// uu reads what uuencode writes.
+func (s *scan) uu(v view) {
+	p := v.text
+	for at := 0; ; {
+		i := bytes.Index(p[at:], []byte("begin "))
+		if i < 0 {
+			return
+		}
+		lo := at + i
+		at = lo + 6
+		body := bytes.ReplaceAll(p[lo:], []byte(`\n`), []byte("\n"))
+		_, body, ok := bytes.Cut(body, []byte("\n"))
+		if !ok {
+			return
+		}
+		var out []byte
+		for line := range bytes.SplitSeq(body, []byte("\n")) {
+			line = bytes.TrimRight(line, "\r")
+			if len(line) == 0 || line[0] <= ' ' || line[0] > '`' || bytes.Equal(line, []byte("end")) || line[0] == '`' {
+				break
+			}
+			n := int(line[0]-' ') & 63
+			line = line[1:]
+			var part []byte
+			for len(line) >= 4 || len(line) > 1 && len(part) < n {
+				var c [4]byte
+				copy(c[:], line)
+				for k := range c {
+					c[k] = (c[k] - ' ') & 63
+				}
+				part = append(part, c[0]<<2|c[1]>>4, c[1]<<4|c[2]>>2, c[2]<<6|c[3])
+				line = line[min(4, len(line)):]
+			}
+			out = append(out, part[:min(n, len(part))]...)
+		}
+		s.child(v, lo, len(p), out, "uuencode")
+	}
+}

@@ -1,0 +1,114 @@
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// serveH2 answers the streams of one HTTP/2 connection; every stream gets its own verdict.
+func (s *Server) serveH2(ctx context.Context, base *agentConn, conn *tls.Conn, a *arrival) {
+	base.patience(0) // a quiet connection is pinged instead
+	var streams sync.WaitGroup
+	defer streams.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = base.Close() })
+	defer stop()
+	server := &http2.Server{
+		MaxConcurrentStreams: s.limits.Streams,
+		IdleTimeout:          s.limits.Idle,
+		ReadIdleTimeout:      30 * time.Second,
+		PingTimeout:          15 * time.Second,
+		WriteByteTimeout:     s.limits.Stall,
+	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		streams.Add(1)
+		defer streams.Done()
+		s.stream(a, w, r)
+	})
+	server.ServeConn(conn, &http2.ServeConnOpts{
+		Context:    ctx,
+		Handler:    handler,
+		BaseConfig: &http.Server{MaxHeaderBytes: s.limits.HeaderBytes, ErrorLog: s.quietLog}, //nolint:gosec // HTTP/2 has no use for ReadHeaderTimeout; the limits set others
+	})
+}
+
+// stream answers one stream. The library has refused a Host that differs from :authority.
+func (s *Server) stream(a *arrival, w http.ResponseWriter, r *http.Request) {
+	rq := requestH2(r)
+	x := s.handle(r.Context(), a, rq)
+	received, err := writeH2(w, r, x, s)
+	x.finish(received, err)
+	if err != nil {
+		panic(http.ErrAbortHandler) // resets the stream; a truncated answer must not look whole
+	}
+}
+
+func requestH2(r *http.Request) *request {
+	rq := &request{proto: "h2", method: r.Method, authority: r.Host, target: r.RequestURI, length: r.ContentLength}
+	rq.header = make(Header, 0, len(r.Header)+2)
+	for name, values := range r.Header {
+		if name == "Cookie" && len(values) > 1 { // RFC 9113 §8.2.3
+			values = []string{strings.Join(values, "; ")}
+		}
+		for _, value := range values {
+			rq.header = append(rq.header, Field{name, value})
+		}
+	}
+	if rq.length != 0 {
+		rq.body = r.Body
+		rq.abort = func() { _ = r.Body.Close() }
+	}
+	return rq
+}
+
+func writeH2(w http.ResponseWriter, r *http.Request, x *exchange, s *Server) (received int64, err error) {
+	resp := x.response
+	header := w.Header()
+	for i := range resp.header {
+		name := http.CanonicalHeaderKey(resp.header[i].Name)
+		header[name] = append(header[name], resp.header[i].Value)
+	}
+	if resp.header.Count("Date") == 0 {
+		header["Date"] = nil
+	}
+	if resp.header.Count("Content-Type") == 0 {
+		header["Content-Type"] = nil // or the library guesses one
+	}
+	none := bodiless(r.Method, resp.status)
+	if resp.length > 0 || resp.length == 0 && !none {
+		header["Content-Length"] = []string{formatInt(resp.length)}
+	}
+	w.WriteHeader(resp.status)
+	if none {
+		return 0, nil
+	}
+	flush := http.NewResponseController(w).Flush
+	if resp.length != 0 {
+		if received, err = s.copyAnswer(w, resp.body, flush); err != nil {
+			return received, err
+		}
+	}
+	if resp.length >= 0 && received != resp.length {
+		return received, errShort
+	}
+	if resp.trailer != nil {
+		for _, field := range trailerFields(resp.trailer()) {
+			header.Add(http.TrailerPrefix+field.Name, field.Value)
+		}
+	}
+	return received, nil
+}
+
+// copyAnswer moves a response's body; errors of either side end it.
+func (s *Server) copyAnswer(w io.Writer, body io.Reader, flush func() error) (int64, error) {
+	received, err := s.copyBody(w, body, flush)
+	return received, err
+}

@@ -1,0 +1,43 @@
+package control
+
+import (
+	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
+)
+
+// Config is what the sidecar enforces. It is data and holds no secret.
+type Config struct {
+	ID     instance.ID `json:"identity"`
+	Egress policy.Set  `json:"egress"`
+	// SecretNames are the references whose values come beside the Config.
+	SecretNames []string `json:"secret_names"`
+	// Placeholders are what the agent holds in the place of credentials. Where one leaves on a
+	// route that is not its provider's, somebody tries a credential elsewhere: an alarm.
+	Placeholders []string `json:"placeholders,omitempty"`
+}
+
+// Ready is the sidecar's answer once it serves.
+type Ready struct {
+	CACertificate string   `json:"ca_certificate"` // PEM
+	PID           int      `json:"pid"`
+	Fences        []string `json:"fences"` // what it gave up: "landlock ABI 7", "seccomp", …
+}
+
+// Setup configures a sidecar: its Config, and the values of Config.SecretNames by reference.
+// It is the only message that holds values.
+type Setup struct {
+	Config  Config            `json:"config"`
+	Secrets map[string]string `json:"secrets"`
+}
+
+// Stats tell what a sidecar has done so far.
+type Stats struct {
+	UptimeSeconds float64 `json:"uptime_seconds"`
+	Routes        int     `json:"routes"`
+	Allowed       int64   `json:"allowed"` // audited verdicts
+	Denied        int64   `json:"denied"`
+	Alarms        int64   `json:"alarms"`
+	SentBytes     int64   `json:"sent_bytes"`
+	ReceivedBytes int64   `json:"received_bytes"`
+	ResidentBytes int64   `json:"resident_bytes"`
+}

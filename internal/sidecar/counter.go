@@ -1,0 +1,31 @@
+package sidecar
+
+import (
+	"sync/atomic"
+
+	"github.com/bot-bottle/bot-bottle/internal/audit"
+)
+
+// counter passes events on to the log and counts them for the stats.
+type counter struct {
+	log                                     atomic.Pointer[audit.Log]
+	allowed, denied, alarms, sent, received atomic.Int64
+}
+
+// Record implements audit.Sink.
+func (c *counter) Record(e audit.Event) {
+	switch e.Verdict {
+	case "allow":
+		c.allowed.Add(1)
+	case "deny":
+		c.denied.Add(1)
+	}
+	if e.Kind == "alarm" {
+		c.alarms.Add(1)
+	}
+	c.sent.Add(e.Sent)
+	c.received.Add(e.Received)
+	if log := c.log.Load(); log != nil {
+		log.Record(e)
+	}
+}

@@ -1,0 +1,155 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bot-bottle/bot-bottle/internal/audit"
+	"github.com/bot-bottle/bot-bottle/internal/ca"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
+	"github.com/bot-bottle/bot-bottle/internal/secret"
+	"github.com/bot-bottle/bot-bottle/internal/service/dns"
+	"github.com/bot-bottle/bot-bottle/internal/service/egress"
+	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
+	"github.com/bot-bottle/bot-bottle/internal/sidecar/fence"
+	"golang.org/x/sync/errgroup"
+)
+
+// maxLog is how far audit.jsonl may grow; past it the sidecar ends rather than go unrecorded.
+const maxLog = 4 << 30
+
+// services are the parts of one sidecar, made and not yet running.
+type services struct {
+	log    *audit.Log
+	ca     *ca.CA
+	egress *egress.Server
+	dns    *dns.Server
+}
+
+// configure checks the whole setup, makes every part, raises the fence and starts them, in that
+// order: before the fence is up no byte of the bottle is read.
+func (p *process) configure(ctx, running context.Context, group *errgroup.Group, setup control.Setup) (Ready, error) {
+	if _, err := instance.Parse(string(setup.Config.ID)); err != nil {
+		return Ready{}, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)
+	}
+	if _, err := policy.Compile(setup.Config.Egress); err != nil {
+		return Ready{}, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)
+	}
+	tokens, err := NewTokens(setup.Config.SecretNames, setup.Secrets)
+	if err != nil {
+		return Ready{}, err
+	}
+	if err := tokens.covers(setup.Config.Egress); err != nil {
+		return Ready{}, err
+	}
+	p.tokens = tokens
+	meeting, err := p.handover()
+	if err != nil {
+		return Ready{}, err
+	}
+	ls, err := receive(ctx, meeting)
+	if err != nil {
+		return Ready{}, errors.Join(err, meeting.Close())
+	}
+	if p.joined {
+		group.Go(func() error { return lasts(running, meeting) })
+	} else if err := meeting.Close(); err != nil {
+		return Ready{}, err
+	}
+	s, err := p.make(setup.Config, ls)
+	if err != nil {
+		return Ready{}, err
+	}
+	fences, err := fence.Raise(openings())
+	if err != nil {
+		return Ready{}, err
+	}
+	if err := p.start(ctx, running, group, s); err != nil {
+		return Ready{}, err
+	}
+	p.counted.Record(audit.Event{Kind: "lifecycle", Message: "sidecar ready", Reason: strings.Join(fences, ", ")})
+	return Ready{CACertificate: string(s.ca.CertificatePEM()), PID: os.Getpid(), Fences: fences}, nil
+}
+
+// make builds every part without running any.
+func (p *process) make(config Config, ls listeners) (s services, err error) {
+	redact := secret.NewRedactor(p.tokens.all()...)
+	if s.log, err = audit.NewLog(p.logFile, redact.String); err != nil {
+		return s, err
+	}
+	p.counted.log.Store(s.log)
+	if s.ca, err = ca.New("bot-bottle "+string(config.ID), time.Now); err != nil {
+		return s, err
+	}
+	if s.dns, err = dns.New(dnsConfig(), dns.Deps{
+		Packets: ls.packets, Streams: ls.streams, Allowed: p.resolves, Named: p.spelled, Audit: p.counted,
+	}); err != nil {
+		return s, err
+	}
+	var ways []egress.Listener
+	for _, l := range ls.proxy {
+		ways = append(ways, egress.Listener{Listener: l, Destination: destination})
+	}
+	s.egress, err = egress.New(egress.Config{Policy: config.Egress}, egress.Deps{
+		Listeners: ways, CA: s.ca, Credentials: p.tokens, Names: s.dns, Audit: p.counted,
+		Inspectors: newInspectors(p.tokens, config.Placeholders, p.counted),
+	})
+	if err != nil {
+		return s, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)
+	}
+	p.egress.Store(s.egress)
+	return s, nil
+}
+
+// start runs the parts in one group, so that the end of one ends all, and returns when all serve.
+func (p *process) start(ctx, running context.Context, group *errgroup.Group, s services) error {
+	var waiting sync.WaitGroup
+	for name, run := range map[string]func(context.Context, func()) error{"egress": s.egress.Run, "dns": s.dns.Run} {
+		waiting.Add(1)
+		group.Go(func() error {
+			return mustRun(running, name, func(ctx context.Context) error { return run(ctx, sync.OnceFunc(waiting.Done)) })
+		})
+	}
+	group.Go(func() error { return watchLog(running, s.log) })
+	ready := make(chan struct{})
+	go func() {
+		waiting.Wait()
+		close(ready)
+	}()
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+	case <-running.Done():
+	}
+	return fmt.Errorf("cannot start the sidecar: %w", context.Cause(running))
+}
+
+func dnsConfig() dns.Config {
+	return dns.Config{
+		SidecarNames: []string{policy.InternalHost, "supervise", "supervise.local", "git-gate", "git-gate.local"},
+		Sidecar4:     netip.MustParseAddr(plan.SidecarIPv4), Sidecar6: netip.MustParseAddr(plan.SidecarIPv6),
+		Synthetic4: netip.MustParsePrefix(plan.SyntheticIPv4), Synthetic6: netip.MustParsePrefix(plan.SyntheticIPv6),
+	}
+}
+
+// resolves and spelled ask the policy in force.
+func (p *process) resolves(name string) bool {
+	proxy := p.egress.Load()
+	return proxy != nil && proxy.Rules().ResolvesName(name)
+}
+
+func (p *process) spelled(name string) bool {
+	proxy := p.egress.Load()
+	return proxy != nil && slices.ContainsFunc(proxy.Rules().Routes(), func(r policy.Route) bool { return r.Host == name })
+}

@@ -1,0 +1,138 @@
+package sidecar
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bot-bottle/bot-bottle/internal/audit"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
+	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
+	"golang.org/x/sync/errgroup"
+)
+
+// ownerMethods are what the holder of the first connection may call.
+func (p *process) ownerMethods(running context.Context, group *errgroup.Group) map[string]control.Handler {
+	methods := p.sharedMethods()
+	methods[control.MethodConfigure] = func(ctx context.Context, params []byte) (any, error) {
+		if !p.claimed.CompareAndSwap(false, true) {
+			return nil, fault.New(fault.Exists, "cannot configure the sidecar: it is configured")
+		}
+		var setup control.Setup
+		if err := control.Decode(params, &setup); err != nil {
+			return nil, control.Last(nil, err)
+		}
+		ready, err := p.configure(ctx, running, group, setup)
+		if err != nil {
+			return nil, control.Last(nil, err)
+		}
+		return ready, nil
+	}
+	warm := sync.OnceFunc(func() { group.Go(loadRoots) })
+	methods[control.MethodNote] = func(_ context.Context, params []byte) (any, error) {
+		err := p.note(params)
+		if err == nil {
+			warm() // the agent starts now, so its start no longer competes with this
+		}
+		return nil, err
+	}
+	methods[control.MethodStop] = func(context.Context, []byte) (any, error) { return nil, control.Last(nil, nil) }
+	return methods
+}
+
+// operatorMethods are what other processes of the same user may call. After stop the flag is set.
+func (p *process) operatorMethods(stop *atomic.Bool) map[string]control.Handler {
+	methods := p.sharedMethods()
+	methods[control.MethodStop] = func(context.Context, []byte) (any, error) {
+		stop.Store(true)
+		return nil, control.Last(nil, nil)
+	}
+	return methods
+}
+
+func (p *process) sharedMethods() map[string]control.Handler {
+	return map[string]control.Handler{
+		control.MethodRoutes:    p.routes,
+		control.MethodSetRoutes: p.setRoutes,
+		control.MethodStats:     p.stats,
+	}
+}
+
+func (p *process) routes(context.Context, []byte) (any, error) {
+	proxy := p.egress.Load()
+	if proxy == nil {
+		return nil, notConfigured()
+	}
+	return proxy.Rules().Set(), nil
+}
+
+func (p *process) setRoutes(_ context.Context, params []byte) (any, error) {
+	var set policy.Set
+	if err := control.Decode(params, &set); err != nil {
+		return nil, err
+	}
+	proxy := p.egress.Load()
+	if proxy == nil {
+		return nil, notConfigured()
+	}
+	err := p.tokens.covers(set)
+	if err == nil {
+		err = proxy.SetPolicy(set)
+	}
+	if err != nil {
+		p.counted.Record(audit.Event{Kind: "lifecycle", Verdict: "deny", Message: "routes kept as they were", Reason: err.Error()})
+		return nil, fault.New(fault.Invalid, "cannot change the routes: %w", err)
+	}
+	p.counted.Record(audit.Event{Kind: "lifecycle", Message: fmt.Sprintf("routes replaced: %d", len(set.Routes))})
+	return nil, nil
+}
+
+func (p *process) stats(context.Context, []byte) (any, error) {
+	stats := control.Stats{
+		UptimeSeconds: time.Since(p.started).Seconds(),
+		Allowed:       p.counted.allowed.Load(), Denied: p.counted.denied.Load(), Alarms: p.counted.alarms.Load(),
+		SentBytes: p.counted.sent.Load(), ReceivedBytes: p.counted.received.Load(),
+		ResidentBytes: resident(p.memory),
+	}
+	if proxy := p.egress.Load(); proxy != nil {
+		stats.Routes = len(proxy.Rules().Routes())
+	}
+	return stats, nil
+}
+
+// note lets the owner write what happens to the bottle around us, and nothing that reads like
+// a verdict of ours.
+func (p *process) note(params []byte) error {
+	var e audit.Event
+	if err := control.Decode(params, &e); err != nil {
+		return err
+	}
+	if e.Kind != "lifecycle" && e.Kind != "note" {
+		return fault.New(fault.Invalid, "cannot note an event of kind %q: only lifecycle and note", e.Kind)
+	}
+	if p.egress.Load() == nil {
+		return notConfigured()
+	}
+	p.counted.Record(e)
+	return nil
+}
+
+func notConfigured() error {
+	return fault.New(fault.Unavailable, "cannot answer: the sidecar is not configured yet")
+}
+
+// resident reads statm, which was opened before the fence; see proc_pid_statm(5). 0 means unknown.
+func resident(statm *os.File) int64 {
+	text := make([]byte, 256)
+	n, _ := statm.ReadAt(text, 0)
+	var size, pages int64
+	if _, err := fmt.Fscan(bytes.NewReader(text[:n]), &size, &pages); err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

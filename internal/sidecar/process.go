@@ -1,0 +1,103 @@
+package sidecar
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/bot-bottle/bot-bottle/internal/audit"
+	"github.com/bot-bottle/bot-bottle/internal/service/egress"
+	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
+	"golang.org/x/sync/errgroup"
+)
+
+// farewell is how long services may take to end; after it the process ends with them.
+const farewell = 2 * time.Second
+
+// process is the one sidecar of this process.
+type process struct {
+	started  time.Time
+	owner    net.Conn
+	handover func() (net.Conn, error) // where the listeners come from
+	joined   bool                     // the handover stays open for as long as the bottle lives
+	status   net.Listener             // nil: no other process asks
+	logFile  *os.File
+	memory   *os.File
+	counted  *counter
+	ended    chan error // the first reason to end; nil for an order
+
+	claimed atomic.Bool // by the one configure
+	tokens  *Tokens     // set before egress
+	egress  atomic.Pointer[egress.Server]
+}
+
+// end says why the process ends; only the first reason counts.
+func (p *process) end(err error) {
+	select {
+	case p.ended <- err:
+	default:
+	}
+}
+
+// run serves until the owner ends the connection, orders the end or dies, or until anything
+// else ends by itself, which is an error.
+func (p *process) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		p.end(control.Serve(ctx, p.owner, p.ownerMethods(ctx, group)))
+		return nil
+	})
+	if p.status != nil {
+		group.Go(func() error { return p.serveStatus(ctx) })
+	}
+	done := make(chan error, 1)
+	go func() { done <- group.Wait() }()
+	var reason error
+	select {
+	case reason = <-p.ended:
+	case <-ctx.Done(): // a service ended with an error, which Wait returns
+	}
+	cancel()
+	select {
+	case err := <-done:
+		return errors.Join(reason, err, p.closeLog())
+	case <-time.After(farewell):
+		return errors.Join(reason, errors.New("cannot end in good order: a service does not stop"))
+	}
+}
+
+// closeLog writes what is waiting, where there is a log yet.
+func (p *process) closeLog() error {
+	if log := p.counted.log.Swap(nil); log != nil {
+		return log.Close()
+	}
+	return nil
+}
+
+// watchLog ends everything when an event cannot be written: what is not recorded must not happen.
+func watchLog(ctx context.Context, log *audit.Log) error {
+	select {
+	case <-log.Failed():
+		return log.Err()
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// mustRun makes the end of a service an error while nobody asked for it.
+func mustRun(ctx context.Context, name string, run func(context.Context) error) error {
+	err := run(ctx)
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // its end was asked for
+	}
+	if err == nil {
+		err = errors.New("it stopped by itself")
+	}
+	return fmt.Errorf("cannot go on without %s: %w", name, err)
+}
