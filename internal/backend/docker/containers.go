@@ -1,0 +1,139 @@
+package docker
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/bot-bottle/bot-bottle/internal/backend/docker/engine"
+	"github.com/bot-bottle/bot-bottle/internal/guest/wire"
+	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
+)
+
+// Labels of everything that a bottle has in the engine.
+const (
+	labelRoot     = "bot-bottle.root"
+	labelIdentity = "bot-bottle.identity"
+	labelRole     = "bot-bottle.role"
+
+	roleAgent    = "agent"
+	roleSidecar  = "sidecar"
+	roleHandover = "handover"
+)
+
+// Limits where a plan names none.
+const (
+	defaultProcesses = 4096
+	defaultOpenFiles = 1 << 16
+	sidecarProcesses = 512
+)
+
+// project is the name under which Compose's tools show a bottle.
+func project(id instance.ID) string { return "bot-bottle-" + string(id) }
+
+func sidecarName(id instance.ID) string  { return project(id) + "-sidecar" }
+func handoverName(id instance.ID) string { return project(id) + "-handover" }
+
+// labels of a thing; those of Compose make `docker compose ls` and `docker compose -p` know it.
+func labels(root string, id instance.ID, role string) map[string]string {
+	return map[string]string{
+		labelRoot: rootTag(root), labelIdentity: string(id), labelRole: role,
+		"com.docker.compose.project":              project(id),
+		"com.docker.compose.service":              role,
+		"com.docker.compose.container-number":     "1",
+		"com.docker.compose.oneoff":               "False",
+		"com.docker.compose.version":              "2.0.0",
+		"com.docker.compose.project.working_dir":  filepath.Join(root, string(id)),
+		"com.docker.compose.project.config_files": "bot-bottle",
+		"com.docker.compose.config-hash":          string(id),
+	}
+}
+
+// base is what both containers have in common: the owner's streams, no way to more rights, and
+// nothing that can be written but what is mounted for it.
+func base(root string, id instance.ID, role string) engine.Container {
+	no := false
+	return engine.Container{
+		AttachStdin: true, AttachStdout: true, AttachStderr: true, OpenStdin: true, StdinOnce: true,
+		WorkingDir: "/", Labels: labels(root, id, role), Healthcheck: &engine.Healthcheck{Test: []string{"NONE"}},
+		HostConfig: engine.Host{
+			ReadonlyRootfs: true, CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges:true"},
+			IpcMode: "private", CgroupnsMode: "private", Init: &no,
+			// What goes over the streams is nobody else's to keep.
+			LogConfig: &engine.LogConfig{Type: "none"},
+		},
+	}
+}
+
+// agent is the bottle's container. Its guest starts as root of a container without a network,
+// makes one that leads to the sidecar alone, and gives up the four capabilities and the user
+// before anything of the agent's runs.
+func agent(p *plan.Plan, root, program, image string, w who) engine.Container {
+	c := base(root, p.ID, roleAgent)
+	c.Image, c.Hostname, c.User = image, string(p.ID), "0:0"
+	c.Entrypoint, c.Cmd = []string{wire.Program}, []string{"guest", wire.ContainerMode}
+	h := &c.HostConfig
+	h.NetworkMode = "none"
+	h.CapAdd = []string{"NET_ADMIN", "SETUID", "SETGID", "SETPCAP"}
+	h.PidsLimit = int64(p.Limits.Processes)
+	if h.PidsLimit == 0 {
+		h.PidsLimit = defaultProcesses
+	}
+	h.Memory, h.MemorySwap = p.Limits.MemoryBytes, p.Limits.MemoryBytes
+	h.DNS, h.DNSSearch, h.DNSOptions = []string{plan.SidecarIPv4}, []string{"."}, []string{"timeout:2", "attempts:2"}
+	h.Sysctls = map[string]string{
+		"net.ipv6.conf.all.disable_ipv6": "0", "net.ipv6.conf.lo.disable_ipv6": "0",
+		"net.ipv4.ping_group_range": "1 0", "net.ipv4.ip_unprivileged_port_start": "1024",
+	}
+	h.Tmpfs = map[string]string{
+		"/tmp":     "rw,exec,nosuid,nodev,mode=1777,size=25%",
+		"/var/tmp": "rw,exec,nosuid,nodev,mode=1777,size=25%",
+		"/run":     "rw,nosuid,nodev,mode=755,size=64m," + fmt.Sprintf("uid=%d,gid=%d", w.uid, w.gid),
+	}
+	h.Mounts = []engine.Mount{
+		bind(program, wire.Program, true),
+		{Type: "volume", Source: handoverName(p.ID), Target: wire.HandoverDir, VolumeOptions: &engine.VolumeOptions{Labels: labels(root, p.ID, roleHandover)}},
+		bind(p.Paths.Home, plan.Home, false),
+		bind(filepath.Join(p.Paths.Run, passwdName), "/etc/passwd", true),
+		bind(filepath.Join(p.Paths.Run, groupName), "/etc/group", true),
+		bind(filepath.Join(p.Paths.Run, trustName), plan.CABundle, true),
+	}
+	for _, m := range p.Mounts {
+		h.Mounts = append(h.Mounts, bind(m.HostPath, filepath.Clean(m.Path), true))
+	}
+	return c
+}
+
+// sidecar is the trusted process's container: the host's network, as on the native backend, and
+// of the host's files the audit log alone. It runs as the caller, whose file that is.
+func sidecar(p *plan.Plan, root, image string) engine.Container {
+	c := base(root, p.ID, roleSidecar)
+	c.Image, c.User = image, fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid())
+	c.Entrypoint, c.Cmd = []string{wire.Program}, []string{"sidecar", wire.ContainerMode}
+	h := &c.HostConfig
+	h.NetworkMode = "host"
+	h.PidsLimit = sidecarProcesses
+	h.Mounts = []engine.Mount{
+		bind(p.Paths.Audit, wire.SidecarAuditLog, false),
+		{Type: "volume", Source: handoverName(p.ID), Target: wire.HandoverDir, ReadOnly: true, VolumeOptions: &engine.VolumeOptions{Labels: labels(root, p.ID, roleHandover)}},
+	}
+	return c
+}
+
+func bind(from, to string, readOnly bool) engine.Mount {
+	return engine.Mount{Type: "bind", Source: from, Target: to, ReadOnly: readOnly, BindOptions: &engine.BindOptions{Propagation: "rprivate"}}
+}
+
+// setup tells the guest what the engine does not.
+func setup(p *plan.Plan, w who) wire.Setup {
+	s := wire.Setup{
+		Hostname: string(p.ID), Home: plan.Home, UID: w.uid, GID: w.gid, Hidden: hidden(p),
+		Limits: wire.Limits{OpenFiles: p.Limits.OpenFiles}, // processes are the container's limit
+		Trust:  wire.Trust{Path: plan.CABundle},
+	}
+	if s.Limits.OpenFiles == 0 {
+		s.Limits.OpenFiles = defaultOpenFiles
+	}
+	return s
+}

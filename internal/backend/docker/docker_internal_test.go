@@ -1,0 +1,104 @@
+package docker
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/bot-bottle/bot-bottle/internal/backend/docker/engine"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
+)
+
+func TestJudgeEngine(t *testing.T) {
+	good := engine.Info{ServerVersion: "20.10.24", OSType: "linux", PidsLimit: true, MemoryLimit: true, SecurityOptions: []string{"name=seccomp,profile=default"}}
+	for name, c := range map[string]struct {
+		edit  func(*engine.Info)
+		works bool
+		says  string
+	}{
+		"a good engine works":                    {func(*engine.Info) {}, true, ""},
+		"an engine of another system does not":   {func(i *engine.Info) { i.OSType = "windows" }, false, "no Linux containers"},
+		"nor one that cannot limit processes":    {func(i *engine.Info) { i.PidsLimit = false }, false, "limit processes"},
+		"nor one that cannot limit memory":       {func(i *engine.Info) { i.MemoryLimit = false }, false, "limit memory"},
+		"nor one without seccomp":                {func(i *engine.Info) { i.SecurityOptions = nil }, false, "no seccomp"},
+		"nor one that remaps users":              {func(i *engine.Info) { i.SecurityOptions = append(i.SecurityOptions, "name=userns") }, false, "remaps users"},
+		"a runsc that is not used is told about": {func(i *engine.Info) { i.Runtimes = map[string]json.RawMessage{"runsc": nil} }, true, "runsc"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			info := good
+			c.edit(&info)
+			got := judgeEngine(info)
+			var said []string
+			for _, p := range got.Problems {
+				said = append(said, p.What)
+			}
+			if got.Works != c.works || c.says != "" && !strings.Contains(strings.Join(said, ";"), c.says) || c.says == "" && len(said) > 0 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestWhereThereIsNoEngine(t *testing.T) {
+	root := t.TempDir()
+	for name, c := range map[string]struct {
+		host string
+		kind fault.Kind
+	}{
+		"nobody listens":  {"unix://" + root + "/none.sock", fault.Unavailable},
+		"another machine": {"tcp://192.0.2.7:2375", fault.Unsupported},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := New(Config{Program: os.Executable, Root: root, Getenv: func(name string) string {
+				return map[string]string{"DOCKER_HOST": c.host}[name]
+			}})
+			caps, err := d.Probe(t.Context())
+			if err != nil || caps.Works || len(caps.Problems) != 1 || !caps.Problems[0].Required || caps.Problems[0].Fix == "" {
+				t.Errorf("%+v, %v", caps, err)
+			}
+			if entries, err := d.List(t.Context()); err != nil || len(entries) != 0 {
+				t.Errorf("listed %v, %v", entries, err)
+			}
+			if removed, err := d.Cleanup(t.Context(), func(instance.ID) bool { return false }); err != nil || len(removed.Items) != 0 {
+				t.Errorf("removed %v, %v", removed, err)
+			}
+			p := &plan.Plan{ID: instance.New("api"), Paths: plan.Paths{Home: root + "/h", Run: root + "/r", Audit: root + "/a"}}
+			if _, err := d.Prepare(t.Context(), p); !fault.Is(err, c.kind) {
+				t.Errorf("Prepare: %v", err)
+			}
+			if _, err := os.Stat(p.Paths.Run); !os.IsNotExist(err) {
+				t.Errorf("the run directory is left behind: %v", err)
+			}
+		})
+	}
+}
+
+func TestTheImageTagFollowsTheTextAndTheArguments(t *testing.T) {
+	base := plan.Image{Dockerfile: "FROM x", Args: map[string]string{"A": "1"}}
+	seen := map[string]string{imageTag(base): "the base"}
+	for name, i := range map[string]plan.Image{
+		"another text":     {Dockerfile: "FROM y", Args: base.Args},
+		"another argument": {Dockerfile: "FROM x", Args: map[string]string{"A": "2"}},
+		"another name":     {Dockerfile: "FROM x", Args: map[string]string{"B": "1"}},
+		"another context":  {Dockerfile: "FROM x", Args: base.Args, Context: "/c"},
+	} {
+		if same, ok := seen[imageTag(i)]; ok {
+			t.Errorf("%s has the tag of %s", name, same)
+		}
+		seen[imageTag(i)] = name
+	}
+}
+
+func TestABuildCannotDriveTheTerminal(t *testing.T) {
+	var said []string
+	l := &lines{tell: func(s string) { said = append(said, s) }}
+	for _, part := range []string{"one\ntw", "o \x1b]0;evil\x07\n", "\n\u009bthree\n", "\x1b[91mred\x1b[0m\n"} {
+		_, _ = l.Write([]byte(part))
+	}
+	if got := strings.Join(said, "|"); got != "one|two ?]0;evil?|?three|red" {
+		t.Errorf("%q", got)
+	}
+}

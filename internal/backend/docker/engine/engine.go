@@ -1,0 +1,191 @@
+// Package engine speaks the part of the Docker Engine API that a bottle needs, version 1.41
+// (Docker 20.10) and newer, over a unix socket; Podman's compatible socket answers it too.
+//
+// Its one rule: it knows calls and their shapes and no bottle. The official client is not used: it
+// brings tracing and 5 MB for the dozen calls below, and of those it makes none simpler.
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+)
+
+// The API versions that were tried; an engine is spoken to in the newest that both know.
+const (
+	oldest = 41
+	newest = 47
+)
+
+// Client talks to one engine. It is safe for concurrent use.
+type Client struct {
+	socket string
+	http   *http.Client
+
+	mu      sync.Mutex // guards version
+	version string     // such as "/v1.41"; "" before the first call
+}
+
+// New makes a client of the engine behind a unix socket; it touches nothing.
+func New(socket string) *Client {
+	var d net.Dialer
+	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
+		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", socket) },
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: 8,
+	}}}
+}
+
+// Socket is where the engine listens.
+func (c *Client) Socket() string { return c.socket }
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Error is an engine's refusal.
+type Error struct {
+	Status  int
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// IsStatus tells whether err is a refusal with this HTTP status.
+func IsStatus(err error, status int) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == status
+}
+
+// base negotiates the version once.
+func (c *Client) base(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.version != "" {
+		return c.version, nil
+	}
+	resp, err := c.send(ctx, http.MethodGet, "/_ping", nil, "")
+	if err != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	said := resp.Header.Get("Api-Version")
+	major, minor, _ := strings.Cut(said, ".")
+	n, err := strconv.Atoi(minor)
+	if err != nil || major != "1" || n < oldest {
+		return "", fault.WithHint(fault.New(fault.Unsupported, "the engine on %s speaks API version %q, older than 1.%d", c.socket, said, oldest),
+			"update it: Docker Engine 20.10 is the oldest that is supported")
+	}
+	c.version = "/v1." + strconv.Itoa(min(n, newest))
+	return c.version, nil
+}
+
+// send makes one request and turns a refusal into an *Error.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader, kind string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://engine"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode < 400 {
+		return resp, nil
+	}
+	return nil, refusal(resp)
+}
+
+func (c *Client) unreachable(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return fault.WithHint(fault.New(fault.Unavailable, "the engine does not answer on %s: %w", c.socket, err),
+		"start it, or run with --backend native")
+}
+
+func refusal(resp *http.Response) error {
+	defer resp.Body.Close()
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	var said struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(raw, &said) != nil || said.Message == "" {
+		said.Message = resp.Status
+	}
+	return &Error{Status: resp.StatusCode, Message: said.Message}
+}
+
+// call makes a request with a JSON body, or none, and decodes the answer into out, or ignores it.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	base, err := c.base(ctx)
+	if err != nil {
+		return err
+	}
+	var body io.Reader
+	kind := ""
+	if in != nil {
+		raw, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body, kind = bytes.NewReader(raw), "application/json"
+	}
+	resp, err := c.send(ctx, method, base+path, body, kind)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil {
+		_, err = io.Copy(io.Discard, resp.Body)
+		return err
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("cannot read the engine's answer to %s: %w", path, err)
+	}
+	return nil
+}
+
+// Info is what an engine says of itself.
+type Info struct {
+	ServerVersion   string
+	OSType          string
+	SecurityOptions []string
+	MemoryLimit     bool
+	PidsLimit       bool
+	Runtimes        map[string]json.RawMessage
+	Architecture    string
+}
+
+// Info asks the engine about itself.
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	var i Info
+	err := c.call(ctx, http.MethodGet, "/info", nil, &i)
+	return i, err
+}
+
+// Labels as a filter of a list.
+func byLabels(labels []string) string {
+	raw, err := json.Marshal(map[string][]string{"label": labels})
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return "filters=" + url.QueryEscape(string(raw))
+}

@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+)
+
+// HasImage tells whether an image is there.
+func (c *Client) HasImage(ctx context.Context, ref string) (bool, error) {
+	err := c.call(ctx, http.MethodGet, "/images/"+ref+"/json", nil, nil)
+	if IsStatus(err, http.StatusNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ImportImage makes an image of one layer from a tar stream. Changes are lines of a Dockerfile.
+func (c *Client) ImportImage(ctx context.Context, repo, tag string, changes []string, tar io.Reader) error {
+	query := url.Values{"fromSrc": {"-"}, "repo": {repo}, "tag": {tag}, "changes": changes}
+	return c.progress(ctx, "/images/create?"+query.Encode(), tar, nil)
+}
+
+// Build makes an image from a tar stream with a Dockerfile at its top; said gets what the build
+// says.
+func (c *Client) Build(ctx context.Context, tag string, args, labels map[string]string, network string, tar io.Reader, said io.Writer) error {
+	buildArgs, err := json.Marshal(args)
+	if err != nil {
+		return err
+	}
+	buildLabels, err := json.Marshal(labels)
+	if err != nil {
+		return err
+	}
+	query := url.Values{"t": {tag}, "rm": {"1"}, "forcerm": {"1"}, "buildargs": {string(buildArgs)}, "labels": {string(buildLabels)}}
+	if network != "" {
+		query.Set("networkmode", network)
+	}
+	return c.progress(ctx, "/build?"+query.Encode(), tar, said)
+}
+
+// progress reads an answer that is a stream of messages, the last of which may be an error.
+func (c *Client) progress(ctx context.Context, path string, tar io.Reader, said io.Writer) error {
+	base, err := c.base(ctx)
+	if err != nil {
+		return err
+	}
+	resp, err := c.send(ctx, http.MethodPost, base+path, tar, "application/x-tar")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	d := json.NewDecoder(bufio.NewReader(resp.Body))
+	for {
+		var m struct {
+			Stream string `json:"stream"`
+			Error  string `json:"error"`
+		}
+		switch err := d.Decode(&m); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("cannot read the engine's progress: %w", err)
+		case m.Error != "":
+			return errors.New(m.Error)
+		case said != nil:
+			_, _ = io.WriteString(said, m.Stream)
+		}
+	}
+}
