@@ -1,0 +1,75 @@
+// Package bottle runs bottles: start, resume, attach, exec, stop, settle, cleanup, over any backend.
+//
+// Its one rule: it is the sole owner of the phases of a run and of the stack that undoes them, so
+// that whatever ends a run, and whenever, leaves nothing running and loses nothing.
+package bottle
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/bot-bottle/bot-bottle/internal/audit"
+	"github.com/bot-bottle/bot-bottle/internal/backend"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
+	"github.com/bot-bottle/bot-bottle/internal/secret"
+	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
+	"github.com/bot-bottle/bot-bottle/internal/store"
+)
+
+// Sidecar is the owner's side of the control channel.
+type Sidecar interface {
+	// Configure hands over the policy and the values of the named secrets, and returns when
+	// the sidecar serves.
+	Configure(context.Context, control.Config, map[string]secret.String) (control.Ready, error)
+	// Note puts a lifecycle event into the audit log.
+	Note(context.Context, audit.Event) error
+	// Close ends the sidecar.
+	Close() error
+}
+
+// Deps are what a run needs from outside.
+type Deps struct {
+	Home   *store.Home
+	Driver backend.Driver
+	// Control speaks to a sidecar over its owner's connection.
+	Control func(net.Conn) Sidecar
+	// Progress tells a person what takes time; it must not block.
+	Progress func(format string, args ...any)
+}
+
+// Launch is one run to start.
+type Launch struct {
+	Plan   *plan.Plan
+	Record store.Record
+	// Env are the values of forwarded and asked variables, by name.
+	Env map[string]secret.String
+	// Tokens are the values of the credentials of the sidecar, by reference.
+	Tokens map[string]secret.String
+	// Transcript is the provider's own record of sessions, below the bottle's home.
+	Transcript string
+	// Terminal is set where the agent gets one.
+	Terminal bool
+	Size     backend.Size
+	Term     string // TERM of the caller's terminal
+	// Streams is called when the agent is about to run and returns its streams.
+	Streams func(Timing) (backend.Stdio, error)
+}
+
+// Timing says how long the parts of a start took.
+type Timing struct {
+	Prepare, Sidecar, Check, Provision, Total time.Duration
+	Checks                                    []backend.Check
+	Fences                                    []string
+}
+
+// Outcome is how a run ended.
+type Outcome struct {
+	Exit backend.Exit
+	// Kept is true where the state stays for a resume; Why says so in words.
+	Kept bool
+	Why  string
+}
+
+// unwindLimit bounds the clean-up of a run.
+const unwindLimit = 30 * time.Second

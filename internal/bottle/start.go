@@ -1,0 +1,246 @@
+package bottle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/bot-bottle/bot-bottle/internal/audit"
+	"github.com/bot-bottle/bot-bottle/internal/backend"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/pack"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
+	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
+	"github.com/bot-bottle/bot-bottle/internal/store"
+	"github.com/bot-bottle/bot-bottle/internal/undo"
+)
+
+// Start runs a bottle from nothing, or again where its state is there, until its agent ends, and
+// settles it. An error means that the agent did not run or that its end is not known; the outcome
+// says what was kept in either case.
+func (d Deps) Start(ctx context.Context, l Launch) (Outcome, error) {
+	run := d.Home.Run(l.Plan.ID)
+	own := run.Own
+	if l.Plan.Resume {
+		own = run.Reopen
+	}
+	if err := own(l.Record); err != nil {
+		return Outcome{}, err
+	}
+	defer run.Unlock()
+	r := &running{Deps: d, Launch: l, run: run, begun: time.Now()}
+	exit, err := r.live(ctx)
+	pause("teardown")
+	if uerr := r.undo.Unwind(ctx, unwindLimit); uerr != nil {
+		err = errors.Join(err, uerr)
+	}
+	pause("settle")
+	out, serr := r.settle(exit, err)
+	return out, errors.Join(err, serr)
+}
+
+// running is a run while this process owns it.
+type running struct {
+	Deps
+	Launch
+	run     *store.Run
+	undo    undo.Stack
+	handle  backend.Handle
+	sidecar Sidecar
+	begun   time.Time
+	timing  Timing
+	mark    time.Time // changes of the workspace after it are the agent's
+	ran     bool      // the agent was started
+	java    chan made // the trust store of Java, where the host has one
+}
+
+// made is a file that is made beside other work.
+type made struct {
+	file plan.File
+	err  error
+}
+
+// live goes through the phases; each thing that is made pushes its undo.
+func (r *running) live(ctx context.Context) (backend.Exit, error) {
+	phases := []struct {
+		name string
+		took *time.Duration
+		do   func(context.Context) error
+	}{
+		{"prepare", &r.timing.Prepare, r.prepare},
+		{"sidecar", &r.timing.Sidecar, r.configure},
+		{"self-check", &r.timing.Check, r.check},
+		{"provision", &r.timing.Provision, r.provision},
+	}
+	for _, p := range phases {
+		pause(p.name)
+		began := time.Now()
+		if err := p.do(ctx); err != nil {
+			return backend.Exit{}, err
+		}
+		if err := ctx.Err(); err != nil {
+			return backend.Exit{}, err
+		}
+		*p.took = time.Since(began)
+	}
+	r.timing.Total = time.Since(r.begun)
+	pause("agent")
+	return r.agent(ctx)
+}
+
+func (r *running) prepare(ctx context.Context) error {
+	h, err := r.Driver.Prepare(ctx, r.Plan)
+	if err != nil {
+		return err
+	}
+	r.handle = h
+	r.undo.Push("the bottle", func(ctx context.Context) error { return r.Driver.Teardown(ctx, h) })
+	return nil
+}
+
+func (r *running) configure(ctx context.Context) error {
+	conn, err := r.Driver.Sidecar(ctx, r.handle)
+	if err != nil {
+		return err
+	}
+	r.sidecar = r.Control(conn)
+	r.undo.Push("the sidecar", func(context.Context) error {
+		if err := r.sidecar.Close(); !errors.Is(err, net.ErrClosed) { // the backend closes it when the bottle ends
+			return err
+		}
+		return nil
+	})
+	names := make([]string, 0, len(r.Tokens))
+	for ref := range r.Tokens {
+		names = append(names, ref)
+	}
+	ready, err := r.sidecar.Configure(ctx, control.Config{ID: r.Plan.ID, Egress: r.Plan.Egress, SecretNames: names, Placeholders: r.Plan.Placeholders}, r.Tokens)
+	if err != nil {
+		return fmt.Errorf("cannot start the sidecar: %w", err)
+	}
+	r.timing.Fences = ready.Fences
+	if hasJava() {
+		r.java = make(chan made, 1)
+		go func() {
+			f, err := javaTrust(ready.CACertificate)
+			r.java <- made{f, err}
+		}()
+	}
+	truster, ok := r.Driver.(backend.Truster)
+	if !ok {
+		return fault.New(fault.Unsupported, "backend %s cannot make a bottle trust its sidecar", r.Driver.Name())
+	}
+	return truster.Trust(ctx, r.handle, ready.CACertificate)
+}
+
+func (r *running) check(ctx context.Context) error {
+	report, err := r.Driver.Launch(ctx, r.handle)
+	r.timing.Checks = report.Checks
+	if err != nil {
+		return err
+	}
+	for _, c := range report.Checks {
+		if !c.Held {
+			return fault.New(fault.Denied, "cannot launch %q: the self-check found a way out: %s (%s)", r.Plan.ID, c.Name, c.How)
+		}
+	}
+	return nil
+}
+
+// agent runs the agent and waits for its end or the bottle's.
+func (r *running) agent(ctx context.Context) (backend.Exit, error) {
+	if err := r.remember(); err != nil {
+		return backend.Exit{}, err
+	}
+	// From here on a run that is cut short, also by the death of this process, is kept.
+	if err := r.run.Preserve("the run was cut short"); err != nil {
+		return backend.Exit{}, err
+	}
+	if err := r.sidecar.Note(ctx, audit.Event{Kind: "lifecycle", Message: "agent started"}); err != nil {
+		return backend.Exit{}, fmt.Errorf("cannot write the audit log: %w", err)
+	}
+	stdio, err := r.Streams(r.timing)
+	if err != nil {
+		return backend.Exit{}, err
+	}
+	ended := r.Driver.Done(r.handle)
+	select {
+	case <-ended:
+		return backend.Exit{}, fault.New(fault.Unavailable, "cannot run the agent of %q: %w", r.Plan.ID, errEnded)
+	default:
+	}
+	r.ran = true
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watch := make(chan struct{})
+	defer func() { cancel(nil); <-watch }()
+	go func() {
+		defer close(watch)
+		select {
+		case <-ended:
+			cancel(errEnded)
+		case <-ctx.Done():
+		}
+	}()
+	exit, err := r.Driver.Exec(ctx, r.handle, r.command(), stdio)
+	r.farewell(ctx, exit, err)
+	if errors.Is(context.Cause(ctx), errEnded) && err != nil {
+		return exit, fault.New(fault.Unavailable, "cannot go on with %q: %w", r.Plan.ID, errEnded)
+	}
+	if cause := ctx.Err(); cause != nil && err == nil {
+		return exit, cause
+	}
+	return exit, err
+}
+
+// remember sets the moment after which changes of the workspace are the agent's. A resumed run
+// keeps the first one; where it cannot be read, everything counts as changed.
+func (r *running) remember() error {
+	if r.Plan.Workspace.Path == "" {
+		return nil
+	}
+	if r.Plan.Resume {
+		if raw, err := os.ReadFile(r.run.Mark()); err == nil {
+			r.mark, _ = time.Parse(time.RFC3339Nano, strings.TrimSpace(string(raw)))
+		}
+		return nil
+	}
+	mark, err := pack.Mark(r.run.Paths().Home)
+	if err != nil {
+		return err
+	}
+	r.mark = mark
+	return r.run.Write(r.run.Mark(), []byte(mark.Format(time.RFC3339Nano)+"\n"))
+}
+
+// farewell closes the audit log's story where the sidecar still lives; without it the log just ends.
+func (r *running) farewell(ctx context.Context, exit backend.Exit, err error) {
+	select {
+	case <-r.Driver.Done(r.handle):
+		return // the sidecar is gone with its bottle
+	default:
+	}
+	said := fmt.Sprintf("agent ended with %d", exit.Code)
+	if err != nil {
+		said = "agent was cut short"
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := r.sidecar.Note(ctx, audit.Event{Kind: "lifecycle", Message: said}); err != nil {
+		r.Progress("the audit log ends early: %v", err)
+	}
+}
+
+var errEnded = errors.New("its bottle or its sidecar has ended")
+
+func (r *running) command() backend.Command {
+	c := backend.Command{
+		Args: r.Plan.Command.Args, Dir: r.Plan.Command.Dir, Env: r.environment(),
+		TTY: r.Terminal, Size: r.Size, Agent: true,
+	}
+	return c
+}

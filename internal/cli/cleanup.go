@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bot-bottle/bot-bottle/internal/bottle"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/store"
+)
+
+func (a *App) cleanupCommand() *cobra.Command {
+	var yes, preserved bool
+	c := &cobra.Command{
+		Use:   "cleanup [identity…]",
+		Short: "Remove what runs left behind",
+		Long: "cleanup lists what is left over on every backend, asks once, and removes it. What runs is never\n" +
+			"touched; what is kept goes only with --preserved or by name.\n\n" +
+			"Exit codes: 0 done or nothing to do; 3 some of it was removed; 10 no such bottle; 11 a named bottle runs; 130 declined.",
+		Example: "  bot-bottle cleanup\n  bot-bottle cleanup --preserved --yes\n  bot-bottle cleanup claude-x7k2p",
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			home, err := a.home()
+			if err != nil {
+				return err
+			}
+			states, err := a.states(ctx, home)
+			if err != nil {
+				return err
+			}
+			chosen, err := removable(c, states, args, preserved)
+			if err != nil {
+				return err
+			}
+			return a.cleanup(ctx, home, chosen, yes, len(states))
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&preserved, "preserved", false, "remove what is kept for a resume too")
+	return c
+}
+
+// removable picks what may go: the named ones, else what is left over, and with preserved what
+// is kept.
+func removable(c *cobra.Command, states []bottle.State, args []string, preserved bool) ([]bottle.State, error) {
+	if len(args) == 0 {
+		var out []bottle.State
+		for _, s := range states {
+			if !s.Running && (preserved || !s.Preserved) {
+				out = append(out, s)
+			}
+		}
+		return out, nil
+	}
+	byID := map[instance.ID]bottle.State{}
+	for _, s := range states {
+		byID[s.ID] = s
+	}
+	var out []bottle.State
+	for _, name := range args {
+		id, err := identity(c, name)
+		if err != nil {
+			return nil, err
+		}
+		s, ok := byID[id]
+		switch {
+		case !ok:
+			return nil, fault.WithHint(fault.New(fault.NotFound, "there is no bottle %q", id), "bot-bottle list shows what there is")
+		case s.Running:
+			return nil, fault.WithHint(fault.New(fault.Busy, "cannot remove %q: it is running", id), "end it with bot-bottle stop %s", id)
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func (a *App) cleanup(ctx context.Context, home *store.Home, chosen []bottle.State, yes bool, all int) error {
+	if len(chosen) == 0 {
+		if all > 0 {
+			a.say("nothing to clean up; bot-bottle list shows %d running or kept", all)
+		} else {
+			a.say("nothing to clean up")
+		}
+		return nil
+	}
+	for _, s := range chosen {
+		what := append([]string{stateName(s)}, s.Leftover...)
+		_, _ = fmt.Fprintf(a.Out, "%s  %s\n", s.ID, strings.Join(what, ", "))
+	}
+	if !yes {
+		ok, err := ask(ctx, fmt.Sprintf("remove these %d?", len(chosen)))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return fault.New(fault.Canceled, "nothing removed")
+		}
+	}
+	ids := make([]instance.ID, len(chosen))
+	for i, s := range chosen {
+		ids[i] = s.ID
+	}
+	var errs []error
+	for _, d := range a.Drivers(home) {
+		errs = append(errs, a.deps(home, d).Remove(ctx, ids))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fault.New(fault.Partial, "cannot remove everything: %w", err)
+	}
+	return nil
+}

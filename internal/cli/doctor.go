@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bot-bottle/bot-bottle/internal/backend"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/provider"
+	"github.com/bot-bottle/bot-bottle/internal/provider/harness"
+)
+
+// finding is a backend or a provider as doctor sees it.
+type finding struct {
+	Kind         string                `json:"kind"` // "backend" or "provider"
+	Name         string                `json:"name"`
+	Works        bool                  `json:"works"`
+	Path         string                `json:"path,omitempty"` // of a provider's program
+	Fix          string                `json:"fix,omitempty"`
+	Capabilities *backend.Capabilities `json:"capabilities,omitempty"`
+}
+
+func (a *App) doctorCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "doctor", Short: "Tell what this machine can do, and what to install",
+		Long:    "doctor probes each backend and looks for each provider's program. It changes nothing.\n\nExit codes: 0 a backend works; 13 none does.",
+		Example: "  bot-bottle doctor\n  bot-bottle doctor --json", Args: exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			home, err := a.home()
+			if err != nil {
+				return err
+			}
+			var found []finding
+			if _, err := readSettings(home); err != nil {
+				a.present(err)
+			}
+			works := false
+			for _, d := range a.Drivers(home) {
+				caps, err := d.Probe(c.Context())
+				if err != nil {
+					return err
+				}
+				works = works || caps.Works
+				found = append(found, finding{Kind: "backend", Name: d.Name(), Works: caps.Works, Capabilities: &caps})
+			}
+			for _, p := range a.Providers {
+				f, err := a.examine(p, home.Cache())
+				if err != nil {
+					return err
+				}
+				found = append(found, f)
+			}
+			if err := a.diagnose(found, asJSON); err != nil {
+				return err
+			}
+			if !works {
+				return fault.New(fault.Unavailable, "no backend works on this machine")
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "for programs")
+	return c
+}
+
+func (a *App) examine(p provider.Provider, cache string) (finding, error) {
+	spec, err := p.Spec(provider.Request{})
+	if err != nil {
+		return finding{}, err
+	}
+	f := finding{Kind: "provider", Name: p.Name()}
+	prog, err := harness.Find(spec.Binary, a.env("PATH"), cache)
+	switch {
+	case errors.Is(err, harness.ErrMissing):
+		f.Fix = "start --yes installs " + spec.Binary.NPM + " from npm into the cache"
+	case err != nil:
+		f.Fix = fault.HintOf(err)
+	default:
+		f.Works, f.Path = true, prog.HostPath
+	}
+	return f, nil
+}
+
+func (a *App) diagnose(found []finding, asJSON bool) error {
+	if asJSON {
+		return a.json(found)
+	}
+	mark := map[bool]string{true: "✓", false: "✗"}
+	for _, f := range found {
+		text := f.Path
+		if f.Capabilities != nil {
+			text = f.Capabilities.Isolation
+		}
+		if text == "" {
+			text = f.Fix
+		}
+		_, _ = fmt.Fprintf(a.Out, "%s %s %s: %s\n", mark[f.Works], f.Kind, f.Name, text)
+		if f.Capabilities == nil {
+			continue
+		}
+		for _, p := range f.Capabilities.Problems {
+			weight := "weaker"
+			if p.Required {
+				weight = "missing"
+			}
+			_, _ = fmt.Fprintf(a.Out, "    %s: %s\n", weight, p.What)
+			if p.Fix != "" {
+				_, _ = fmt.Fprintf(a.Out, "      fix: %s\n", p.Fix)
+			}
+		}
+	}
+	return nil
+}

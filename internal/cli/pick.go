@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+)
+
+// pick lets a person choose an agent: by number, by name, or by typing a part of it, which
+// shortens the list.
+func (a *App) pick(ctx context.Context, c *cobra.Command, names []string) (string, error) {
+	if !hasTerminal() {
+		return "", fault.WithHint(usage(c, "no agent is named, and there is no terminal to choose on"), "agents: %s", strings.Join(names, ", "))
+	}
+	shown := names
+	for {
+		var list strings.Builder
+		for i, n := range shown {
+			fmt.Fprintf(&list, "%3d  %s\n", i+1, n)
+		}
+		answer, err := onTerminal(ctx, list.String()+"agent (number, name, or part of one): ", readLine)
+		if err != nil {
+			return "", err
+		}
+		answer = strings.TrimSpace(answer)
+		if n, err := strconv.Atoi(answer); err == nil && n >= 1 && n <= len(shown) {
+			return shown[n-1], nil
+		}
+		if answer == "" {
+			return "", fault.New(fault.Canceled, "no agent chosen")
+		}
+		if slices.Contains(names, answer) {
+			return answer, nil
+		}
+		shown = filter(names, answer)
+		switch len(shown) {
+		case 1:
+			return shown[0], nil
+		case 0:
+			a.say("no agent has %q in its name", answer)
+			shown = names
+		}
+	}
+}
+
+func filter(names []string, part string) []string {
+	var out []string
+	for _, n := range names {
+		if strings.Contains(n, strings.ToLower(part)) {
+			out = append(out, n)
+		}
+	}
+	return out
+}

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/bot-bottle/bot-bottle/internal/backend"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/manifest"
+	"github.com/bot-bottle/bot-bottle/internal/planner"
+	"github.com/bot-bottle/bot-bottle/internal/provider"
+	"github.com/bot-bottle/bot-bottle/internal/provider/harness"
+	"github.com/bot-bottle/bot-bottle/internal/secret"
+	"github.com/bot-bottle/bot-bottle/internal/store"
+)
+
+// interruptible is done when the person or the system asks us to stop.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+}
+
+// library opens the manifests of the home and of the current directory.
+func (a *App) library(home *store.Home) (*manifest.Library, string, error) {
+	cwd, err := os.Getwd()
+	if err != nil {
+		return nil, "", fault.WithHint(fault.New(fault.NotFound, "cannot tell the current directory: %w", err), "cd to a directory that exists")
+	}
+	lib, err := manifest.Open(manifest.Options{Home: home.Root(), Cwd: cwd, Templates: a.templates()})
+	return lib, cwd, err
+}
+
+// templates are the providers that a manifest may name, here or in a later version.
+func (a *App) templates() []string {
+	names := []string{"codex"}
+	for _, p := range a.Providers {
+		names = append(names, p.Name())
+	}
+	return names
+}
+
+// host is what the planner may look at.
+func (a *App) host(home *store.Home, lib *manifest.Library, cwd string) planner.Host {
+	return planner.Host{
+		Library: lib, Providers: a.Providers, Getenv: a.Getenv,
+		Find: func(b provider.Binary) (harness.Program, error) {
+			return harness.Find(b, a.env("PATH"), home.Cache())
+		},
+		UserHome: a.env("HOME"), Home: home.Root(), Cwd: cwd, Terminal: hasTerminal(),
+	}
+}
+
+// install fetches a provider's program, saying what npm says.
+func (a *App) install(ctx context.Context, home *store.Home, b provider.Binary) error {
+	a.say("installing %s from npm …", b.NPM)
+	return harness.Install(ctx, b, a.env("PATH"), home.Cache(), a.Err)
+}
+
+// values fetches what a launch needs and no plan may hold: the tokens of the sidecar and the
+// forwarded and asked variables of the agent.
+func (a *App) values(ctx context.Context, home *store.Home, p *planner.Planned) (tokens, env map[string]secret.String, err error) {
+	tokens, env = map[string]secret.String{}, map[string]secret.String{}
+	var errs []error
+	for _, ref := range p.Tokens {
+		v, err := secret.Resolve(ctx, absolute(ref, home), a.Getenv)
+		errs = append(errs, err)
+		tokens[ref] = v
+	}
+	for _, e := range p.Plan.Env {
+		switch e.Source {
+		case "host":
+			v, _ := a.Getenv(e.Ref)
+			env[e.Name] = secret.New(v)
+		case "ask":
+			question := e.Ref
+			if question == "" {
+				question = "Value of " + e.Name
+			}
+			v, err := askSecret(ctx, question)
+			errs = append(errs, err)
+			env[e.Name] = v
+		}
+	}
+	return tokens, env, errors.Join(errs...)
+}
+
+// absolute makes a file reference independent of the caller's directory, which a repository could
+// fill: a relative path starts where the bottles are.
+func absolute(ref string, home *store.Home) string {
+	file, ok := strings.CutPrefix(ref, "file:")
+	if !ok || filepath.IsAbs(file) || strings.HasPrefix(file, "~") {
+		return ref
+	}
+	return "file:" + filepath.Join(home.Bottles(), file)
+}
+
+// stdio connects an agent to the caller's streams, and to its terminal where it has one.
+func (a *App) stdio(headless bool) (terminal bool, size backend.Size) {
+	if headless || !isTerminal(a.In) || !isTerminal(a.Out) {
+		return false, backend.Size{}
+	}
+	size, err := sizeOf(a.In)
+	if err != nil {
+		size = backend.Size{Rows: 24, Cols: 80}
+	}
+	return true, size
+}

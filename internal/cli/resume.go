@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/planner"
+	"github.com/bot-bottle/bot-bottle/internal/store"
+)
+
+func (a *App) resumeCommand() *cobra.Command {
+	var o startOptions
+	c := &cobra.Command{
+		Use:   "resume <identity> [-- args…]",
+		Short: "Run a kept bottle again, with its files and its session",
+		Long: "resume starts the same bottle again from what was recorded, under today's manifests, and lets the\n" +
+			"provider go on with its last session.\n\nExit codes: the agent's own; 125 when the resume itself failed; 130 when it was interrupted.",
+		Example:     "  bot-bottle resume claude-x7k2p\n  bot-bottle resume claude-x7k2p --headless --prompt 'go on'",
+		Annotations: map[string]string{passesThrough: "yes"},
+		RunE: func(c *cobra.Command, args []string) error {
+			name, rest, err := agentAndArgs(c, args)
+			if err != nil {
+				return err
+			}
+			id, err := identity(c, name)
+			if err != nil {
+				return err
+			}
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			return a.resume(ctx, c, o, id, rest)
+		},
+	}
+	o.format = "text"
+	c.Flags().BoolVar(&o.dryRun, "dry-run", a.dryRunByDefault(), "show the plan and start nothing")
+	a.runFlags(c, &o)
+	return c
+}
+
+// identity checks the name of a run that a person typed.
+func identity(c *cobra.Command, name string) (instance.ID, error) {
+	if name == "" {
+		return "", fault.WithHint(usage(c, "want the identity of a bottle"), "bot-bottle list shows what there is")
+	}
+	id, err := instance.Parse(name)
+	if err != nil {
+		return "", fault.WithHint(fault.New(fault.NotFound, "there is no bottle %q", name), "bot-bottle list shows what there is")
+	}
+	return id, nil
+}
+
+func (a *App) resume(ctx context.Context, c *cobra.Command, o startOptions, id instance.ID, args []string) error {
+	if err := o.check(c); err != nil {
+		return err
+	}
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	run, err := home.Find(id)
+	if err != nil {
+		return err
+	}
+	rec, err := run.ReadRecord()
+	if err != nil {
+		return err
+	}
+	if run.Running() {
+		return fault.WithHint(fault.New(fault.Busy, "cannot resume %q: it is running", id),
+			"join it with bot-bottle attach %s, or end it with bot-bottle stop %s", id, id)
+	}
+	lib, cwd, err := a.library(home)
+	if err != nil {
+		return err
+	}
+	driver, chosen, err := a.choose(ctx, home, rec.Backend)
+	if err != nil {
+		return err
+	}
+	chosen.Reason = "the run's own"
+	o.bottles, o.recorded = rec.Bottles, &rec
+	host := a.host(home, lib, cwd)
+	host.HasSession = func(transcript string) bool { return hasSession(run, transcript) }
+	request := planner.Request{
+		ID: id, Paths: run.Paths(), Backend: chosen, Agent: rec.AgentName, Bottles: rec.Bottles,
+		CopyCwd: rec.CopyCwd, Headless: o.headless, Task: o.prompt, Resume: true, RemoteControl: o.remote, Args: args,
+		Label: rec.Label, Color: rec.Color,
+	}
+	return a.launch(ctx, o, home, driver, host, request)
+}
+
+// hasSession reports whether the provider left a session in a bottle to go on with.
+func hasSession(run *store.Run, transcript string) bool {
+	if transcript == "" {
+		return false
+	}
+	found := false
+	root, err := os.OpenRoot(run.Paths().Home)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = root.Close() }()
+	projects, err := root.Open(filepath.Clean(transcript))
+	if err != nil {
+		return false
+	}
+	defer func() { _ = projects.Close() }()
+	entries, err := projects.ReadDir(-1)
+	for _, e := range entries {
+		found = found || e.IsDir() || e.Type().IsRegular()
+	}
+	return err == nil && found
+}

@@ -1,0 +1,272 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bot-bottle/bot-bottle/internal/backend"
+	"github.com/bot-bottle/bot-bottle/internal/bottle"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/manifest"
+	"github.com/bot-bottle/bot-bottle/internal/planner"
+	"github.com/bot-bottle/bot-bottle/internal/store"
+)
+
+// startOptions are the flags of start and resume.
+type startOptions struct {
+	dryRun, cwd, remote, yes, headless bool
+	format, backend, label, color      string
+	bottles                            []string
+	prompt                             string
+	recorded                           *store.Record // of the run that a resume goes on with
+}
+
+func (a *App) startCommand() *cobra.Command {
+	var o startOptions
+	c := &cobra.Command{
+		Use:   "start [agent] [-- args…]",
+		Short: "Run an agent in a new bottle",
+		Long: "start plans the bottle, shows the plan, asks, launches it and attaches the agent. When the agent\n" +
+			"ends with 0 and left nothing behind, the bottle is removed; else it is kept for a resume.\n\n" +
+			"Exit codes: the agent's own; 125 when the start itself failed; 130 when it was interrupted.",
+		Example: "  bot-bottle start claude\n  bot-bottle start reviewer --cwd -- --model opus\n" +
+			"  bot-bottle start claude --yes --headless --prompt 'fix the tests'\n  bot-bottle start claude --dry-run --format json",
+		Annotations: map[string]string{passesThrough: "yes"},
+		RunE: func(c *cobra.Command, args []string) error {
+			agent, rest, err := agentAndArgs(c, args)
+			if err != nil {
+				return err
+			}
+			ctx, stop := interruptible(c.Context())
+			defer stop()
+			return a.start(ctx, c, o, agent, rest)
+		},
+	}
+	f := c.Flags()
+	f.BoolVar(&o.dryRun, "dry-run", a.dryRunByDefault(), "show the plan and start nothing")
+	f.StringVar(&o.format, "format", "text", "`text|json`, of --dry-run")
+	f.BoolVar(&o.cwd, "cwd", false, "bring the current directory in, as workspace: copy")
+	f.StringVar(&o.backend, "backend", "", "the backend `NAME` that holds the bottle")
+	f.StringArrayVar(&o.bottles, "bottle", nil, "use the bottle `NAME` instead of the agent's; repeat to merge several")
+	f.StringVar(&o.label, "label", "", "a `NAME` for people, shown by list")
+	f.StringVar(&o.color, "color", "", "a `COLOUR` for people, shown by list")
+	a.runFlags(c, &o)
+	return c
+}
+
+// dryRunByDefault reports whether the environment asks for a dry run. What cannot be read as "no"
+// is a yes: who set the variable did not want a start.
+func (a *App) dryRunByDefault() bool {
+	v := a.env("BOT_BOTTLE_DRY_RUN")
+	on, err := strconv.ParseBool(v)
+	return v != "" && (err != nil || on)
+}
+
+// runFlags are those that start and resume share.
+func (a *App) runFlags(c *cobra.Command, o *startOptions) {
+	f := c.Flags()
+	f.BoolVar(&o.remote, "remote-control", false, "let the provider's own remote control reach the agent")
+	f.BoolVar(&o.yes, "yes", false, "do not ask")
+	f.BoolVar(&o.headless, "headless", false, "no terminal, no question; needs --prompt")
+	f.StringVar(&o.prompt, "prompt", "", "the task of a headless run, as `TEXT`")
+}
+
+// agentAndArgs splits what stands before and after "--".
+func agentAndArgs(c *cobra.Command, args []string) (string, []string, error) {
+	dash := c.ArgsLenAtDash()
+	before, after := args, []string(nil)
+	if dash >= 0 {
+		before, after = args[:dash], args[dash:]
+	}
+	switch len(before) {
+	case 0:
+		return "", after, nil
+	case 1:
+		return before[0], after, nil
+	}
+	return "", nil, usage(c, "want one agent, got %q; arguments for the agent go after --", before)
+}
+
+func (o startOptions) check(c *cobra.Command) error {
+	switch {
+	case o.format != "text" && o.format != "json":
+		return usage(c, "there is no format %q: want text or json", o.format)
+	case o.format == "json" && !o.dryRun:
+		return usage(c, "--format json needs --dry-run: a started agent owns stdout")
+	case o.headless && o.prompt == "":
+		return usage(c, "--headless needs --prompt TEXT: there is nobody to type a task")
+	case !o.headless && o.prompt != "":
+		return usage(c, "--prompt needs --headless; with a terminal, type the task")
+	}
+	return nil
+}
+
+func (a *App) start(ctx context.Context, c *cobra.Command, o startOptions, agent string, args []string) error {
+	if err := o.check(c); err != nil {
+		return err
+	}
+	home, err := a.home()
+	if err != nil {
+		return err
+	}
+	lib, cwd, err := a.library(home)
+	if err != nil {
+		return err
+	}
+	if agent == "" {
+		if agent, err = a.pick(ctx, c, lib.Names(manifest.KindAgent)); err != nil {
+			return err
+		}
+	}
+	if _, err := lib.Agent(agent); err != nil {
+		return err
+	}
+	driver, chosen, err := a.choose(ctx, home, o.backend)
+	if err != nil {
+		return err
+	}
+	id := instance.New(agent)
+	request := planner.Request{
+		ID: id, Paths: home.Run(id).Paths(), Backend: chosen, Agent: agent, Bottles: o.bottles,
+		CopyCwd: o.cwd, Headless: o.headless, Task: o.prompt, RemoteControl: o.remote, Args: args,
+		Label: o.label, Color: o.color,
+	}
+	return a.launch(ctx, o, home, driver, a.host(home, lib, cwd), request)
+}
+
+// launch plans, shows, asks and runs. start and resume meet here.
+func (a *App) launch(ctx context.Context, o startOptions, home *store.Home, driver backend.Driver, host planner.Host, request planner.Request) error {
+	p, err := planner.Make(host, request)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return a.dryRun(o, p)
+	}
+	if err := errors.Join(p.Problems...); err != nil {
+		return err
+	}
+	if !o.headless || !o.yes {
+		if err := planner.Preflight(a.Err, p.Plan); err != nil {
+			return err
+		}
+	}
+	if err := a.consent(ctx, o, p); err != nil {
+		return err
+	}
+	if p.Install != nil {
+		if err := a.install(ctx, home, *p.Install); err != nil {
+			return err
+		}
+		if p, err = planner.Make(host, request); err != nil {
+			return err
+		}
+	}
+	return a.run(ctx, o, home, driver, p)
+}
+
+// consent asks once for everything that the preflight shows. A headless run is not asked, but an
+// install from the network needs its --yes.
+func (a *App) consent(ctx context.Context, o startOptions, p *planner.Planned) error {
+	if o.yes {
+		return nil
+	}
+	if o.headless {
+		if p.Install == nil {
+			return nil
+		}
+		return fault.WithHint(fault.New(fault.NotFound, "%s is not installed", p.Install.Command),
+			"add --yes to install %s from npm, or install it yourself", p.Install.NPM)
+	}
+	ok, err := ask(ctx, "start this bottle?")
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fault.New(fault.Canceled, "not started")
+	}
+	return nil
+}
+
+func (a *App) dryRun(o startOptions, p *planner.Planned) error {
+	if o.format == "json" {
+		enc := json.NewEncoder(a.Out)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(p.Plan); err != nil {
+			return err
+		}
+	} else if err := planner.Preflight(a.Out, p.Plan); err != nil {
+		return err
+	}
+	return errors.Join(p.Problems...)
+}
+
+// run hands a plan with its values to the bottle and reports how it ended.
+func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver backend.Driver, p *planner.Planned) error {
+	tokens, env, err := a.values(ctx, home, p)
+	if err != nil {
+		return err
+	}
+	terminal, size := a.stdio(o.headless)
+	var taken *console
+	screen := &screen{to: a.Out}
+	l := bottle.Launch{
+		Plan: p.Plan, Record: record(p, o), Env: env, Tokens: tokens, Transcript: p.Transcript,
+		Terminal: terminal, Size: size, Term: a.env("TERM"),
+		Streams: func(t bottle.Timing) (backend.Stdio, error) {
+			a.traceTiming(t)
+			stdio := backend.Stdio{Out: a.Out, Err: a.Err}
+			if !o.headless {
+				stdio.In = a.In
+			}
+			if terminal {
+				var err error
+				if taken, err = takeConsole(a.In); err != nil {
+					return stdio, err
+				}
+				stdio.Resize, stdio.Out = taken.resizes, screen
+			}
+			return stdio, nil
+		},
+	}
+	out, err := a.deps(home, driver).Start(ctx, l)
+	if taken != nil {
+		screen.restore()
+		taken.release()
+	}
+	if out.Kept {
+		a.say("kept %s: %s; go on with: bot-bottle resume %s", p.Plan.ID, out.Why, p.Plan.ID)
+	}
+	if err != nil {
+		return err
+	}
+	if out.Exit.Code != 0 {
+		return exit{out.Exit.Code}
+	}
+	return nil
+}
+
+func record(p *planner.Planned, o startOptions) store.Record {
+	if o.recorded != nil {
+		r := *o.recorded
+		r.StartedAt = time.Now().UTC()
+		return r
+	}
+	w := p.Plan.Workspace
+	r := store.Record{
+		Identity: p.Plan.ID, AgentName: p.Plan.Agent, Bottles: o.bottles, Cwd: w.HostPath, CopyCwd: w.Path != "",
+		StartedAt: time.Now().UTC(), ComposeProject: "bot-bottle-" + string(p.Plan.ID), Backend: p.Plan.Backend.Name,
+		Label: p.Plan.Label, Color: p.Plan.Color,
+	}
+	if r.Bottles == nil {
+		r.Bottles = []string{}
+	}
+	return r
+}
