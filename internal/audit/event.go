@@ -13,7 +13,7 @@ type Event struct {
 	Kind string `json:"kind"`
 	// Verdict is "allow" or "deny" for what was decided, "" otherwise.
 	Verdict string `json:"verdict,omitempty"`
-	// Layer that decided: "egress", "dns", "dlp", "address", "protocol".
+	// Layer that decided: "egress", "dns", "dlp", "address", "protocol", "git", "limit".
 	Layer string `json:"layer,omitempty"`
 	// Via is the way in: "transparent", "connect", "absolute", "plain", "dns".
 	Via    string `json:"via,omitempty"`

@@ -13,6 +13,7 @@ const (
 	LayerGit      = "git"
 	LayerProtocol = "protocol"
 	LayerAddress  = "address"
+	LayerLimit    = "limit"
 )
 
 // Request is what is asked about, canonical by construction.

@@ -24,6 +24,7 @@ type agentConn struct {
 	now    func() time.Time
 	peeked []byte
 	name   string // for a certificate where the handshake names no host
+	full   bool   // it came when the bottle had too many connections open
 
 	stall atomic.Int64 // longest wait for one read or write, in nanoseconds; 0 is for ever
 	limit atomic.Int64 // the latest end of any read, in Unix nanoseconds; 0 is none

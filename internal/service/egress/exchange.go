@@ -25,6 +25,7 @@ type exchange struct {
 	event     audit.Event
 	began     time.Time
 	sent      atomic.Int64
+	end       func() // gives the place among the open requests back; nil where it has none
 }
 
 // handle is the one path of every request, whatever way it came: canonical form, agreement of
@@ -36,6 +37,15 @@ func (s *Server) handle(ctx context.Context, a *arrival, rq *request) *exchange 
 	if rq.websocket {
 		x.event.Proto = "websocket"
 	}
+	x.event.Host = shown(a.name)
+	if a.full {
+		return x.refuse(503, s.tooManyConnections(), rq)
+	}
+	end, status, refusal := s.begin()
+	if refusal != nil {
+		return x.refuse(status, refusal, rq)
+	}
+	x.end = end
 	host, refusal := agreedHost(a, rq)
 	x.event.Host = shown(host)
 	if refusal != nil {
@@ -112,8 +122,11 @@ func (x *exchange) allowed(ctx context.Context, g *generation, a *arrival, rq *r
 			return x.refuse(400, malformed("the agent went away"), rq)
 		}
 	}
+	if err := s.sent.spend(headSize(len(out.method)+len(out.target), out.header)); err != nil {
+		return x.refuse(403, blockedRefusal(blockedFrom(err)), rq)
+	}
 	if out.body != nil {
-		out.body = &countedReader{out.body, &x.sent}
+		out.body = &meter{out.body, &x.sent, &s.sent}
 	}
 	resp, err := s.roundTrip(ctx, g, destination{route, asked.Host(), a.port, a.tls}, &out)
 	if err != nil {
@@ -176,6 +189,16 @@ func (x *exchange) answered(ctx context.Context, resp *response, rq *request) *e
 		}
 	}
 	resp.header = answerHeader(resp.header)
+	if err := x.s.received.spend(headSize(0, resp.header)); err != nil {
+		_ = resp.body.Close()
+		if upgraded {
+			_ = resp.upgraded.Close()
+		}
+		return x.refuse(403, blockedRefusal(blockedFrom(err)), rq)
+	}
+	if x.s.received.limit > 0 && resp.length != 0 {
+		resp.body = &wrappedBody{&meter{resp.body, nil, &x.s.received}, resp.body}
+	}
 	if x.inspector != nil {
 		if err := x.inspector.Response(ctx, resp.status, resp.header); err != nil {
 			_ = resp.body.Close()
@@ -185,7 +208,7 @@ func (x *exchange) answered(ctx context.Context, resp *response, rq *request) *e
 			return x.refuse(403, blockedRefusal(blockedFrom(err)), rq)
 		}
 		if !upgraded && !bodiless(rq.method, resp.status) {
-			resp.body = &inspectedBody{x.inspector.ResponseBody(ctx, resp.body), resp.body}
+			resp.body = &wrappedBody{x.inspector.ResponseBody(ctx, resp.body), resp.body}
 			resp.length = -1
 		}
 	}
@@ -194,7 +217,8 @@ func (x *exchange) answered(ctx context.Context, resp *response, rq *request) *e
 	return x
 }
 
-type inspectedBody struct {
+// wrappedBody reads from one and closes another.
+type wrappedBody struct {
 	io.Reader
 	io.Closer
 }
@@ -206,6 +230,8 @@ func (x *exchange) failed(err error, route *policy.Route, rq *request) *exchange
 	var cause *causeError
 	var agent *agentError
 	switch {
+	case x.overdue():
+		return x.refuse(504, tooLong(x.s), rq)
 	case errors.As(err, &address):
 		return x.refuse(403, refusalOf(policy.WrongAddress(route, address)), rq)
 	case errors.As(err, &blocked):
@@ -244,10 +270,16 @@ func (x *exchange) finish(received int64, err error) {
 	if x.inspector != nil {
 		x.inspector.Close()
 	}
+	if x.end != nil {
+		x.end()
+	}
 	var blocked *Blocked
 	if errors.As(err, &blocked) {
 		r := blockedRefusal(blocked)
 		x.event.Verdict, x.event.Layer, x.event.Reason, x.event.Rule = "deny", r.Layer, shown(r.Reason), shown(r.RuleMissing)
+	} else if err != nil && x.event.Verdict == "allow" && x.overdue() {
+		r := tooLong(x.s)
+		x.event.Verdict, x.event.Layer, x.event.Reason, x.event.Rule = "deny", r.Layer, r.Reason, r.RuleMissing
 	} else if err != nil {
 		x.event.Message = "ended early"
 	}
@@ -256,17 +288,6 @@ func (x *exchange) finish(received int64, err error) {
 	x.event.Sent, x.event.Received = x.sent.Load(), received
 	x.event.Millis = float64(now.Sub(x.began).Microseconds()) / 1000
 	x.s.deps.Audit.Record(x.event)
-}
-
-type countedReader struct {
-	io.Reader
-	n *atomic.Int64
-}
-
-func (c *countedReader) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.n.Add(int64(n))
-	return n, err
 }
 
 // splitAuthority reads host[:port]; port is 0 where none is given. Userinfo is refused.

@@ -62,7 +62,7 @@ func (s *Server) absolute(ctx context.Context, f *front, in *incoming) bool {
 		f.malformed(&arrival{via: "absolute"}, err)
 		return false
 	}
-	a := &arrival{via: "absolute", name: host, port: port}
+	a := &arrival{via: "absolute", name: host, port: port, full: f.base.full}
 	if port == 0 {
 		a.port = 80
 	}
@@ -120,6 +120,11 @@ func (s *Server) connectMethod(ctx context.Context, f *front, in *incoming) {
 	rq.target = "/"
 	if refusal := connectConflict(a, in.header); refusal != nil {
 		f.answer(ctx, in, s.denied(a, rq, 421, refusal))
+		return
+	}
+	if f.base.full {
+		in.keepAlive = false
+		f.answer(ctx, in, s.denied(a, rq, 503, s.tooManyConnections()))
 		return
 	}
 	if d := s.current.Load().rules.DecideHost(host, port); !d.Allow {

@@ -164,7 +164,11 @@ func (f *front) malformed(a *arrival, err error) {
 
 // one answers one request and reports whether the connection can carry another.
 func (f *front) one(ctx context.Context, a *arrival, in *incoming) bool {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := f.s.bounded(ctx, func() {
+		f.base.until(time.Unix(1, 0))
+		_ = f.base.SetWriteDeadline(f.s.deps.Now().Add(time.Second)) // room for a refusal
+	})
+	in.keepAlive = in.keepAlive && !a.full
 	f.s.waiting.add(f.base, cancel)
 	defer f.s.waiting.remove(f.base)
 	defer cancel()

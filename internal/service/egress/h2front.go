@@ -21,9 +21,13 @@ func (s *Server) serveH2(ctx context.Context, base *agentConn, conn *tls.Conn, a
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = base.Close() })
 	defer stop()
+	idle := s.limits.Idle
+	if a.full {
+		idle = s.limits.FirstByteDeny
+	}
 	server := &http2.Server{
 		MaxConcurrentStreams: s.limits.Streams,
-		IdleTimeout:          s.limits.Idle,
+		IdleTimeout:          idle,
 		ReadIdleTimeout:      30 * time.Second,
 		PingTimeout:          15 * time.Second,
 		WriteByteTimeout:     s.limits.Stall,
@@ -43,7 +47,12 @@ func (s *Server) serveH2(ctx context.Context, base *agentConn, conn *tls.Conn, a
 // stream answers one stream. The library has refused a Host that differs from :authority.
 func (s *Server) stream(a *arrival, w http.ResponseWriter, r *http.Request) {
 	rq := requestH2(r)
-	x := s.handle(r.Context(), a, rq)
+	ctx, cancel := s.bounded(r.Context(), func() {
+		_ = r.Body.Close()
+		_ = http.NewResponseController(w).SetWriteDeadline(s.deps.Now().Add(time.Second)) // room for a refusal
+	})
+	defer cancel()
+	x := s.handle(ctx, a, rq)
 	received, err := writeH2(w, r, x, s)
 	x.finish(received, err)
 	if err != nil {

@@ -15,6 +15,8 @@ type arrival struct {
 	tls  bool
 	// conflict is set where the layers below HTTP named different hosts.
 	conflict string
+	// full is set where the bottle has too many connections open: every request is refused.
+	full bool
 }
 
 // request is one request, whatever protocol brought it. authority is as the agent wrote it.

@@ -33,6 +33,10 @@ type Server struct {
 	buffers  buffers
 	waiting  waiting
 	slots    chan struct{}
+	overflow chan struct{} // for those that are told that there is no slot
+	open     atomic.Int64  // requests
+	sent     budget
+	received budget
 	current  atomic.Pointer[generation]
 
 	replacing sync.Mutex // guards the order of SetPolicy
@@ -42,6 +46,9 @@ type Server struct {
 func New(config Config, deps Deps) (*Server, error) {
 	if deps.CA == nil || deps.Audit == nil {
 		return nil, errors.New("cannot make the egress proxy: it needs a CA and an audit sink")
+	}
+	if err := config.Limits.check(); err != nil {
+		return nil, err
 	}
 	rules, err := policy.Compile(config.Policy)
 	if err != nil {
@@ -67,6 +74,9 @@ func New(config Config, deps Deps) (*Server, error) {
 	s.quietLog = log.New(io.Discard, "", 0)
 	s.waiting.all = map[*agentConn]context.CancelFunc{}
 	s.slots = make(chan struct{}, s.limits.Connections)
+	s.overflow = make(chan struct{}, overflowSlots)
+	s.sent.limit, s.sent.name = s.limits.TotalSent, "total_sent"
+	s.received.limit, s.received.name = s.limits.TotalReceived, "total_received"
 	s.current.Store(newGeneration(rules))
 	return s, nil
 }
@@ -127,16 +137,22 @@ func (s *Server) acceptLoop(ctx context.Context, l Listener, conns *sync.WaitGro
 			}
 			return fmt.Errorf("cannot accept on %s: %w", l.Addr(), err)
 		}
+		slot, full := s.slots, false
 		select {
-		case s.slots <- struct{}{}:
+		case slot <- struct{}{}:
 		default:
-			s.refusedConnection(&arrival{}, "the bottle has too many connections open")
-			(&agentConn{Conn: conn}).reset()
-			continue
+			slot, full = s.overflow, true
+			select {
+			case slot <- struct{}{}:
+			default:
+				s.limitedConnection(&arrival{}, s.tooManyConnections())
+				(&agentConn{Conn: conn}).reset()
+				continue
+			}
 		}
 		conns.Go(func() {
-			defer func() { <-s.slots }()
-			s.accept(ctx, l, conn)
+			defer func() { <-slot }()
+			s.accept(ctx, l, conn, full)
 		})
 	}
 }
@@ -213,6 +229,21 @@ func interfaceAddresses() ([]netip.Addr, error) {
 		}
 	}
 	return addrs, nil
+}
+
+// overflowSlots are the connections past the limit that are told so, instead of being reset.
+const overflowSlots = 16
+
+func (s *Server) tooManyConnections() *Refusal {
+	return limited("connections", fmt.Sprintf("the bottle has %d connections open at once, which is its limit", s.limits.Connections))
+}
+
+// limitedConnection records a connection that ended for a limit, with nobody to tell.
+func (s *Server) limitedConnection(a *arrival, r *Refusal) {
+	s.deps.Audit.Record(audit.Event{
+		Time: s.deps.Now().UTC(), Kind: "connect", Verdict: "deny", Layer: r.Layer, Via: a.via, Proto: "tcp",
+		Host: shown(a.name), Port: a.port, Reason: shown(r.Reason), Rule: r.RuleMissing,
+	})
 }
 
 func formatInt(n int64) string { return strconv.FormatInt(n, 10) }

@@ -2,53 +2,38 @@ package egress
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
 // splice passes TLS through unopened, to a checked address, where the route says so. The verdict
 // rests on SNI, so SNI must be there, agree with the connection, and be the only name.
 func (s *Server) splice(ctx context.Context, base *agentConn, a *arrival, route *policy.Route, hello clientHello) {
-	event := audit.Event{Kind: "connect", Via: a.via, Proto: "tls", Host: a.name, Port: a.port, Rule: route.Host}
-	began := s.deps.Now()
-	defer func() {
-		now := s.deps.Now()
-		event.Time, event.Millis = now.UTC(), float64(now.Sub(began).Microseconds())/1000
-		s.deps.Audit.Record(event)
-	}()
-	deny := func(layer, reason string) {
-		event.Verdict, event.Layer, event.Reason = "deny", layer, shown(reason)
-		base.reset()
-	}
+	t := s.newTunnel(a, "tls", route)
+	defer t.finish()
 	if hello.serverName == "" || hello.ech {
-		deny(policy.LayerProtocol, "TLS that is passed through must name its host in the clear")
+		t.deny(policy.LayerProtocol, "TLS that is passed through must name its host in the clear", "")
+		base.reset()
 		return
 	}
-	dial, cancel := context.WithTimeout(ctx, s.limits.Dial)
+	ctx, cancel := s.tunnelTime(ctx)
 	defer cancel()
-	up, err := s.openTCP(dial, s.current.Load(), destination{route, a.name, a.port, false})
-	if err != nil {
-		layer := "upstream"
-		if errors.As(err, new(*addressError)) {
-			layer = policy.LayerAddress
-		}
-		deny(layer, err.Error())
+	up := t.dial(ctx)
+	if up == nil {
+		base.reset()
 		return
 	}
-	event.Verdict = "allow"
-	base.until(time.Time{})
-	base.patience(s.limits.Stall)
-	event.Sent, event.Received = s.relay(ctx, base, up)
+	t.relay(ctx, base, up)
 }
 
 // relay moves bytes both ways until both directions have ended.
-func (s *Server) relay(ctx context.Context, agent *agentConn, up net.Conn) (sent, received int64) {
+func (t *tunnel) relay(ctx context.Context, agent *agentConn, up net.Conn) {
+	s := t.s
 	closeBoth := func() {
 		_ = up.Close()
 		_ = agent.Close()
@@ -56,18 +41,22 @@ func (s *Server) relay(ctx context.Context, agent *agentConn, up net.Conn) (sent
 	stop := context.AfterFunc(ctx, closeBoth)
 	defer stop()
 	defer closeBoth()
+	agent.until(time.Time{})
+	agent.patience(s.limits.Stall)
 	guarded := &agentConn{Conn: up, now: s.deps.Now}
 	guarded.patience(s.limits.Stall)
+	var sent, received atomic.Int64
 	var wg sync.WaitGroup
+	var outErr error
 	wg.Go(func() {
-		n, err := s.copyBody(guarded, agent, nil)
-		sent = n
-		endHalf(err, up, closeBoth)
+		_, outErr = s.copyBody(guarded, &meter{agent, &sent, &s.sent}, nil)
+		endHalf(outErr, up, closeBoth)
 	})
-	received, err := s.copyBody(agent, guarded, nil)
-	endHalf(err, agent.Conn, closeBoth)
+	_, inErr := s.copyBody(agent, &meter{guarded, &received, &s.received}, nil)
+	endHalf(inErr, agent.Conn, closeBoth)
 	wg.Wait()
-	return sent, received
+	t.event.Sent, t.event.Received = sent.Load(), received.Load()
+	t.ended(ctx, firstBlocked(outErr, inErr))
 }
 
 // endHalf passes a half-close on; any error ends both directions.

@@ -14,8 +14,8 @@ import (
 )
 
 // accept takes one connection from the bottle to its end.
-func (s *Server) accept(ctx context.Context, l Listener, conn net.Conn) {
-	base := &agentConn{Conn: conn, now: s.deps.Now}
+func (s *Server) accept(ctx context.Context, l Listener, conn net.Conn, full bool) {
+	base := &agentConn{Conn: conn, now: s.deps.Now, full: full}
 	defer func() { _ = base.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = base.Close() })
 	defer stop()
@@ -31,7 +31,9 @@ func (s *Server) accept(ctx context.Context, l Listener, conn net.Conn) {
 	case sidecarAddress(addr):
 		s.internal(ctx, base, dst.Port())
 	default:
-		s.transparent(ctx, base, s.arrivalAt(addr, dst.Port()))
+		a := s.arrivalAt(addr, dst.Port())
+		a.full = full
+		s.transparent(ctx, base, a)
 	}
 }
 
@@ -61,7 +63,7 @@ func (s *Server) transparent(ctx context.Context, base *agentConn, a *arrival) {
 		allowed = s.current.Load().rules.DecideHost(a.name, a.port).Allow
 	}
 	wait := s.limits.FirstByte
-	if !allowed {
+	if !allowed || a.full {
 		wait = s.limits.FirstByteDeny
 	}
 	base.until(s.deps.Now().Add(wait))

@@ -70,11 +70,11 @@ func (x *exchange) relayWebSocket(ctx context.Context, f *front) (received int64
 	}
 	ended := make(chan error, 1)
 	go func() {
-		_, err := x.s.copyBody(up.Conn, &countedReader{out, &x.sent}, nil)
+		_, err := x.s.copyBody(up.Conn, &meter{out, &x.sent, &x.s.sent}, nil)
 		end(err)
 		ended <- err
 	}()
-	received, inErr := x.s.copyBody(f.conn, in, nil)
+	received, inErr := x.s.copyBody(f.conn, &meter{in, nil, &x.s.received}, nil)
 	end(inErr)
 	return received, firstBlocked(<-ended, inErr)
 }

@@ -153,14 +153,42 @@ func outsideCA(t testing.TB) *ca.CA {
 }
 
 type records struct {
-	mu     sync.Mutex // guards events
-	events []audit.Event
+	mu      sync.Mutex // guards what follows
+	events  []audit.Event
+	changed chan struct{} // closed at the next event; nil where nobody waits
 }
 
 func (r *records) Record(e audit.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
+}
+
+// await returns the first event that is wanted, as soon as there is one.
+func (r *records) await(ctx context.Context, wanted func(audit.Event) bool) (audit.Event, bool) {
+	for {
+		r.mu.Lock()
+		for _, e := range r.events {
+			if wanted(e) {
+				r.mu.Unlock()
+				return e, true
+			}
+		}
+		if r.changed == nil {
+			r.changed = make(chan struct{})
+		}
+		changed := r.changed
+		r.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return audit.Event{}, false
+		}
+	}
 }
 
 func (r *records) all() []audit.Event {
