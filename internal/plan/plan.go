@@ -161,4 +161,6 @@ type Paths struct {
 	Home  string `json:"home"`  // becomes Home in the bottle
 	Run   string `json:"run"`   // the backend's own: sockets, records
 	Audit string `json:"audit"` // audit.jsonl
+	// Proposals is the journal of what the agent asked for: supervise/proposals.jsonl.
+	Proposals string `json:"proposals"`
 }

@@ -74,7 +74,7 @@ func (w *world) host(t *testing.T) planner.Host {
 func request() planner.Request {
 	return planner.Request{
 		ID: "api-abcde", Agent: "api", Backend: plan.Backend{Name: "native", Reason: "--backend", Isolation: "namespaces"},
-		Paths: plan.Paths{State: "/s", Home: "/s/home", Run: "/s/run", Audit: "/s/audit.jsonl"},
+		Paths: plan.Paths{State: "/s", Home: "/s/home", Run: "/s/run", Audit: "/s/audit.jsonl", Proposals: "/s/supervise/proposals.jsonl"},
 	}
 }
 

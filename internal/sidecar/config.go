@@ -13,11 +13,13 @@ import "github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 // listeners by SCM_RIGHTS; its payload is the JSON array of their names, in the descriptors'
 // order. AuditFD is audit.jsonl, opened for appending. StatusFD is a unix listener for
 // other processes of the operator (log -f, routes, list); it lies where no bottle reaches.
+// ProposalsFD is supervise/proposals.jsonl, opened for reading and appending.
 const (
 	ControlFD   = 3
 	ListenersFD = 4
 	AuditFD     = 5
 	StatusFD    = 6
+	ProposalsFD = 7
 )
 
 // Names of the listeners that are handed over.

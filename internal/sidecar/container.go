@@ -29,12 +29,16 @@ func runContainer(started time.Time) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the audit log: %w", err)
 	}
+	inbox, err := os.OpenFile(wire.SidecarProposals, os.O_RDWR|os.O_APPEND|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("cannot open the proposals: %w", err)
+	}
 	memory, err := os.Open("/proc/self/statm")
 	if err != nil {
 		return fmt.Errorf("cannot watch memory: %w", err)
 	}
 	p := &process{
-		started: started, owner: owner, handover: meet, joined: true, logFile: log, memory: memory,
+		started: started, owner: owner, handover: meet, joined: true, logFile: log, inbox: inbox, memory: memory,
 		counted: &counter{}, ended: make(chan error, 1),
 	}
 	return p.run(context.Background())

@@ -11,8 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/ca"
+	"github.com/bot-bottle/bot-bottle/internal/desk"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
@@ -108,6 +110,13 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 		return s, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)
 	}
 	p.egress.Store(s.egress)
+	inbox, err := desk.New(desk.Config{ID: config.ID}, desk.Deps{
+		Journal: p.inbox, Kinds: map[ask.Kind]desk.Kind{ask.Route: routeKind{p}}, Audit: p.counted, Redact: redact.String,
+	})
+	if err != nil {
+		return s, err
+	}
+	p.desk.Store(inbox)
 	return s, nil
 }
 

@@ -31,7 +31,7 @@ func run(args []string) error {
 	if len(args) != 0 {
 		return errors.New("cannot run: it takes no arguments and is started by a backend only")
 	}
-	if err := fence.Enter(StatusFD - ControlFD + 1); err != nil {
+	if err := fence.Enter(ProposalsFD - ControlFD + 1); err != nil {
 		return err
 	}
 	p, err := open(started)
@@ -55,19 +55,32 @@ func open(started time.Time) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := os.NewFile(AuditFD, "audit.jsonl")
-	flags, err := unix.FcntlInt(log.Fd(), unix.F_GETFL, 0)
-	if err != nil || flags&unix.O_APPEND == 0 {
-		return nil, fmt.Errorf("cannot use descriptor %d: it is no file open for appending", AuditFD)
+	log, err := appendable(AuditFD, "audit.jsonl", unix.O_WRONLY)
+	if err != nil {
+		return nil, err
+	}
+	inbox, err := appendable(ProposalsFD, "proposals.jsonl", unix.O_RDWR)
+	if err != nil {
+		return nil, err
 	}
 	memory, err := os.Open("/proc/self/statm")
 	if err != nil {
 		return nil, fmt.Errorf("cannot watch memory: %w", err)
 	}
 	return &process{
-		started: started, owner: owner, handover: func() (net.Conn, error) { return handover, nil }, status: status, logFile: log, memory: memory,
+		started: started, owner: owner, handover: func() (net.Conn, error) { return handover, nil }, status: status, logFile: log, inbox: inbox, memory: memory,
 		counted: &counter{}, ended: make(chan error, 1),
 	}, nil
+}
+
+// appendable is a file that was handed over, which must be open for appending.
+func appendable(fd uintptr, name string, mode int) (*os.File, error) {
+	file := os.NewFile(fd, name)
+	flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+	if err != nil || flags&unix.O_APPEND == 0 || flags&unix.O_ACCMODE != mode && flags&unix.O_ACCMODE != unix.O_RDWR {
+		return nil, fmt.Errorf("cannot use descriptor %d: %s is no file open for appending", fd, name)
+	}
+	return file, nil
 }
 
 // adopt turns a descriptor into the net package's own copy of it.

@@ -56,11 +56,11 @@ func (p *process) operatorMethods(stop *atomic.Bool) map[string]control.Handler 
 }
 
 func (p *process) sharedMethods() map[string]control.Handler {
-	return map[string]control.Handler{
-		control.MethodRoutes:    p.routes,
-		control.MethodSetRoutes: p.setRoutes,
-		control.MethodStats:     p.stats,
-	}
+	methods := p.inboxMethods()
+	methods[control.MethodRoutes] = p.routes
+	methods[control.MethodSetRoutes] = p.setRoutes
+	methods[control.MethodStats] = p.stats
+	return methods
 }
 
 func (p *process) routes(context.Context, []byte) (any, error) {
@@ -89,6 +89,7 @@ func (p *process) setRoutes(_ context.Context, params []byte) (any, error) {
 		return nil, fault.New(fault.Invalid, "cannot change the routes: %w", err)
 	}
 	p.counted.Record(audit.Event{Kind: "lifecycle", Message: fmt.Sprintf("routes replaced: %d", len(set.Routes))})
+	p.desk.Load().Changed()
 	return nil, nil
 }
 
@@ -100,7 +101,7 @@ func (p *process) stats(context.Context, []byte) (any, error) {
 		ResidentBytes: resident(p.memory),
 	}
 	if proxy := p.egress.Load(); proxy != nil {
-		stats.Routes = len(proxy.Rules().Routes())
+		stats.Routes, stats.Open = len(proxy.Rules().Routes()), p.desk.Load().Open()
 	}
 	return stats, nil
 }

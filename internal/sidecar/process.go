@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
+	"github.com/bot-bottle/bot-bottle/internal/desk"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,7 @@ type process struct {
 	joined   bool                     // the handover stays open for as long as the bottle lives
 	status   net.Listener             // nil: no other process asks
 	logFile  *os.File
+	inbox    *os.File // the journal of proposals
 	memory   *os.File
 	counted  *counter
 	ended    chan error // the first reason to end; nil for an order
@@ -33,6 +35,7 @@ type process struct {
 	claimed atomic.Bool // by the one configure
 	tokens  *Tokens     // set before egress
 	egress  atomic.Pointer[egress.Server]
+	desk    atomic.Pointer[desk.Desk]
 }
 
 // end says why the process ends; only the first reason counts.
@@ -66,10 +69,18 @@ func (p *process) run(ctx context.Context) error {
 	cancel()
 	select {
 	case err := <-done:
-		return errors.Join(reason, err, p.closeLog())
+		return errors.Join(reason, err, p.closeDesk(), p.closeLog())
 	case <-time.After(farewell):
 		return errors.Join(reason, errors.New("cannot end in good order: a service does not stop"))
 	}
+}
+
+// closeDesk ends what still waits for an answer, where there is a desk yet.
+func (p *process) closeDesk() error {
+	if d := p.desk.Load(); d != nil {
+		return d.Close()
+	}
+	return nil
 }
 
 // closeLog writes what is waiting, where there is a log yet.

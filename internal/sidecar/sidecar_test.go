@@ -41,6 +41,7 @@ type rig struct {
 	handover *os.File
 	status   string // path of the status socket
 	auditLog string
+	inbox    string // the journal of proposals
 	stderr   *bytes.Buffer
 	tcp      string // addresses of the listeners
 	dns      string
@@ -81,19 +82,20 @@ func startWith(t testing.TB, openLog func(path string) (*os.File, error), args .
 	t.Helper()
 	dir := must[string](t)(os.MkdirTemp("", "bb")) //nolint:usetesting // short: a socket's path has 108 bytes
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	r := &rig{status: filepath.Join(dir, "s.sock"), auditLog: filepath.Join(dir, "audit.jsonl"), stderr: &bytes.Buffer{}}
+	r := &rig{status: filepath.Join(dir, "s.sock"), auditLog: filepath.Join(dir, "audit.jsonl"), inbox: filepath.Join(dir, "proposals.jsonl"), stderr: &bytes.Buffer{}}
 	ours, theirs := pair(t)
 	handover, theirHandover := pair(t)
 	r.handover = handover
 	r.conn = must[net.Conn](t)(net.FileConn(ours))
 	ours.Close()
 	log := must[*os.File](t)(openLog(r.auditLog))
+	inbox := must[*os.File](t)(os.OpenFile(r.inbox, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600))
 	listener := must[*net.UnixListener](t)(net.ListenUnix("unix", &net.UnixAddr{Name: r.status, Net: "unix"}))
 	status := must[*os.File](t)(listener.File())
 	listener.SetUnlinkOnClose(false)
 	r.cmd = exec.Command("/proc/self/exe", append([]string{"sidecar"}, args...)...)
 	r.cmd.Env = []string{"LEFTOVER=1"}
-	r.cmd.ExtraFiles = []*os.File{theirs, theirHandover, log, status}
+	r.cmd.ExtraFiles = []*os.File{theirs, theirHandover, log, status, inbox}
 	r.cmd.Stderr = r.stderr
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)

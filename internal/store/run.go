@@ -71,6 +71,8 @@ func (r *Run) Paths() plan.Paths {
 		Home:  filepath.Join(r.dir, "home"),
 		Run:   filepath.Join(r.dir, "run"),
 		Audit: filepath.Join(r.dir, "audit.jsonl"),
+
+		Proposals: filepath.Join(r.dir, "supervise", "proposals.jsonl"),
 	}
 }
 

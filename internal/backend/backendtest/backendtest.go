@@ -92,6 +92,7 @@ func Plan(root string) *plan.Plan {
 	state := filepath.Join(root, string(id))
 	return &plan.Plan{ID: id, Agent: "api", Paths: plan.Paths{
 		State: state, Home: filepath.Join(state, "home"), Run: filepath.Join(state, "run"), Audit: filepath.Join(state, "audit.jsonl"),
+		Proposals: filepath.Join(state, "supervise", "proposals.jsonl"),
 	}}
 }
 

@@ -116,6 +116,7 @@ func sidecar(p *plan.Plan, root, image string) engine.Container {
 	h.PidsLimit = sidecarProcesses
 	h.Mounts = []engine.Mount{
 		bind(p.Paths.Audit, wire.SidecarAuditLog, false),
+		bind(p.Paths.Proposals, wire.SidecarProposals, false),
 		{Type: "volume", Source: handoverName(p.ID), Target: wire.HandoverDir, ReadOnly: true, VolumeOptions: &engine.VolumeOptions{Labels: labels(root, p.ID, roleHandover)}},
 	}
 	return c

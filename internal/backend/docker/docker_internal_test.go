@@ -65,7 +65,7 @@ func TestWhereThereIsNoEngine(t *testing.T) {
 			if removed, err := d.Cleanup(t.Context(), func(instance.ID) bool { return false }); err != nil || len(removed.Items) != 0 {
 				t.Errorf("removed %v, %v", removed, err)
 			}
-			p := &plan.Plan{ID: instance.New("api"), Paths: plan.Paths{Home: root + "/h", Run: root + "/r", Audit: root + "/a"}}
+			p := &plan.Plan{ID: instance.New("api"), Paths: plan.Paths{Home: root + "/h", Run: root + "/r", Audit: root + "/a", Proposals: root + "/s/p"}}
 			if _, err := d.Prepare(t.Context(), p); !fault.Is(err, c.kind) {
 				t.Errorf("Prepare: %v", err)
 			}

@@ -92,6 +92,7 @@ func packProgram(to io.Writer, program string, trust []byte) error {
 		{wire.Program, 0o755, info.Size(), f},
 		{plan.CABundle, 0o644, int64(len(trust)), strings.NewReader(string(trust))},
 		{wire.SidecarAuditLog, 0o644, 0, strings.NewReader("")},
+		{wire.SidecarProposals, 0o644, 0, strings.NewReader("")},
 	} {
 		if err := w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(one.name, "/"), Mode: one.mode, Size: one.size}); err != nil {
 			return err

@@ -69,7 +69,7 @@ func check(p *plan.Plan) error {
 	if _, err := instance.Parse(string(p.ID)); err != nil {
 		return fault.New(fault.Invalid, "cannot prepare a bottle: %w", err)
 	}
-	for name, path := range map[string]string{"home": p.Paths.Home, "run": p.Paths.Run, "audit": p.Paths.Audit} {
+	for name, path := range map[string]string{"home": p.Paths.Home, "run": p.Paths.Run, "audit": p.Paths.Audit, "proposals": p.Paths.Proposals} {
 		if !filepath.IsAbs(path) {
 			return fault.New(fault.Invalid, "cannot prepare %q: its %s path %q is not absolute", p.ID, name, path)
 		}
@@ -135,7 +135,11 @@ func ground(l *life, p *plan.Plan, undone *undo.Stack) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the audit log: %w", err)
 	}
-	return audit.Close()
+	inbox, ierr := backend.Journal(p.Paths.Proposals)
+	if ierr != nil {
+		return errors.Join(ierr, audit.Close())
+	}
+	return errors.Join(audit.Close(), inbox.Close())
 }
 
 // populate makes and starts both containers and waits until the bottle stands.

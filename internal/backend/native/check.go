@@ -14,7 +14,7 @@ func check(p *plan.Plan, features []string) error {
 	if _, err := instance.Parse(string(p.ID)); err != nil {
 		return fault.New(fault.Invalid, "cannot prepare a bottle: %w", err)
 	}
-	for name, path := range map[string]string{"home": p.Paths.Home, "run": p.Paths.Run, "audit": p.Paths.Audit} {
+	for name, path := range map[string]string{"home": p.Paths.Home, "run": p.Paths.Run, "audit": p.Paths.Audit, "proposals": p.Paths.Proposals} {
 		if !filepath.IsAbs(path) {
 			return fault.New(fault.Invalid, "cannot prepare %q: its %s path %q is not absolute", p.ID, name, path)
 		}

@@ -177,6 +177,7 @@ func TestARunThatDiedIsPreparedAgain(t *testing.T) {
 	p := backendtest.Plan(root)
 	p.ID = id
 	p.Paths.State = filepath.Join(root, string(id))
+	p.Paths.Proposals = p.Paths.State + "/supervise/proposals.jsonl"
 	p.Paths.Home, p.Paths.Run, p.Paths.Audit = p.Paths.State+"/home", p.Paths.State+"/run", p.Paths.State+"/audit.jsonl"
 	d := open(t, root)
 	if _, err := d.Prepare(t.Context(), p); err == nil {

@@ -53,7 +53,7 @@ func TestJudgeHost(t *testing.T) {
 }
 
 func TestMemoryThatCannotBeLimitedIsRefused(t *testing.T) {
-	p := &plan.Plan{ID: "api-00000", Limits: plan.Limits{MemoryBytes: 1 << 30}, Paths: plan.Paths{Home: "/h", Run: "/r", Audit: "/a"}}
+	p := &plan.Plan{ID: "api-00000", Limits: plan.Limits{MemoryBytes: 1 << 30}, Paths: plan.Paths{Home: "/h", Run: "/r", Audit: "/a", Proposals: "/p"}}
 	if err := check(p, features(nil)); !fault.Is(err, fault.Unsupported) {
 		t.Error(err)
 	}

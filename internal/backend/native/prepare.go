@@ -156,12 +156,17 @@ func (d *Driver) startSidecar(l *life, p *plan.Plan) (toSidecar *net.UnixConn, e
 		return toSidecar, fmt.Errorf("cannot open the audit log: %w", err)
 	}
 	defer audit.Close()
+	inbox, err := backend.Journal(p.Paths.Proposals)
+	if err != nil {
+		return toSidecar, err
+	}
+	defer inbox.Close()
 	status, err := listenIn(l.run, sidecarName)
 	if err != nil {
 		return toSidecar, err
 	}
 	defer status.Close()
-	files := []*os.File{theirControl, theirListeners, audit, status}
+	files := []*os.File{theirControl, theirListeners, audit, status, inbox}
 	l.sidecar, err = d.spawn(l.id, "sidecar", files, &syscall.SysProcAttr{Setsid: true})
 	return toSidecar, err
 }

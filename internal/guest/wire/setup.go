@@ -22,6 +22,8 @@ const (
 	HandoverSocket  = HandoverDir + "/listeners"
 	ContainerMode   = "container" // the first argument of both faces there
 	SidecarAuditLog = ProgramDir + "/audit.jsonl"
+
+	SidecarProposals = ProgramDir + "/proposals.jsonl"
 )
 
 // MaxMessage bounds a message on SetupFD.

@@ -179,12 +179,22 @@ func (s *Server) housekeeping(ctx context.Context) {
 // SetPolicy replaces the whole policy for every request from now on; those in flight end under
 // the old one. A set with any problem is refused whole, and the old one stays in force.
 func (s *Server) SetPolicy(set policy.Set) error {
+	return s.ChangePolicy(func(*policy.Rules) (policy.Set, error) { return set, nil })
+}
+
+// ChangePolicy is SetPolicy with what change makes of the rules in force; nothing else changes
+// them meanwhile.
+func (s *Server) ChangePolicy(change func(*policy.Rules) (policy.Set, error)) error {
+	s.replacing.Lock()
+	defer s.replacing.Unlock()
+	set, err := change(s.current.Load().rules)
+	if err != nil {
+		return fmt.Errorf("cannot replace the policy, the old one stays: %w", err)
+	}
 	rules, err := policy.Compile(set)
 	if err != nil {
 		return fmt.Errorf("cannot replace the policy, the old one stays: %w", err)
 	}
-	s.replacing.Lock()
-	defer s.replacing.Unlock()
 	s.current.Swap(newGeneration(rules)).retire()
 	return nil
 }

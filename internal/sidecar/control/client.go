@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
@@ -64,6 +65,34 @@ func (c *Client) Stats(ctx context.Context) (Stats, error) {
 	var stats Stats
 	err := c.call(ctx, MethodStats, nil, &stats)
 	return stats, err
+}
+
+// Proposals returns the operator's inbox of this bottle: with a since of 0 as it is, else as soon as
+// it is newer than that revision, or after at most LongestWait as it is.
+func (c *Client) Proposals(ctx context.Context, since uint64) (Proposals, error) {
+	var all Proposals
+	err := c.call(ctx, MethodProposals, ProposalsQuery{Since: since}, &all)
+	return all, err
+}
+
+// Proposal returns one proposal, whole.
+func (c *Client) Proposal(ctx context.Context, id string) (ask.Proposal, error) {
+	var p ask.Proposal
+	err := c.call(ctx, MethodProposal, ProposalRef{ID: id}, &p)
+	return p, err
+}
+
+// Decide answers a proposal. After an error nothing has changed, but for one of kind
+// fault.Unavailable, after which only the proposal itself tells.
+func (c *Client) Decide(ctx context.Context, d ask.Decision) (ask.Proposal, error) {
+	var p ask.Proposal
+	err := c.call(ctx, MethodDecide, d, &p)
+	return p, err
+}
+
+// Filed notes that an approval for always is in the bottle's file.
+func (c *Client) Filed(ctx context.Context, id string) error {
+	return c.call(ctx, MethodFiled, ProposalRef{ID: id}, nil)
 }
 
 // Note appends an event of kind "lifecycle" or "note" to the audit log. Only the owner may.

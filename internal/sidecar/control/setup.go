@@ -40,4 +40,5 @@ type Stats struct {
 	SentBytes     int64   `json:"sent_bytes"`
 	ReceivedBytes int64   `json:"received_bytes"`
 	ResidentBytes int64   `json:"resident_bytes"`
+	Open          int     `json:"open"` // questions that wait for the operator
 }

@@ -27,6 +27,10 @@ const (
 	MethodRoutes    = "routes"     // nothing → policy.Set; owner, operator
 	MethodSetRoutes = "set-routes" // policy.Set → nothing; owner, operator
 	MethodStats     = "stats"      // nothing → Stats; owner, operator
+	MethodProposals = "proposals"  // ProposalsQuery → Proposals, at once or at the next change; owner, operator
+	MethodProposal  = "proposal"   // ProposalRef → ask.Proposal; owner, operator
+	MethodDecide    = "decide"     // ask.Decision → ask.Proposal, as decided; owner, operator
+	MethodFiled     = "filed"      // ProposalRef → nothing: an approval for always is in the bottle's file; owner, operator
 	MethodNote      = "note"       // audit.Event of kind lifecycle or note → nothing; owner
 	MethodStop      = "stop"       // nothing → nothing; owner, operator
 )

@@ -1,0 +1,206 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Offered is what adding a route to the rules would do.
+type Offered struct {
+	// Added is the route as the bottle's file would have it.
+	Added string
+	// Opens says in words what could be reached then, and Now why it cannot be.
+	Opens, Now string
+	// Warnings are what a person should know before saying yes.
+	Warnings []string
+}
+
+// Offer checks whether a route may be added while the bottle runs, and says what that would do.
+// Never offered are: addresses that are not public, ranges of such, a credential that the host does
+// not have already, a host that belongs to a provider, TLS passed through for a host with a
+// credential, and another place or trust for a host than it has.
+func (r *Rules) Offer(route Route) (Offered, error) {
+	if err := r.offerable(&route); err != nil {
+		return Offered{}, err
+	}
+	if _, err := r.With(route); err != nil {
+		return Offered{}, err
+	}
+	o := Offered{Added: route.YAML(), Opens: route.opens()}
+	name := strings.TrimPrefix(route.Host, "*.")
+	found := r.lookup(name)
+	switch {
+	case len(found) == 0:
+		o.Now = "no route names this host"
+	case found[0].route.Host == route.Host:
+		o.Now = fmt.Sprintf("%d other %s of this host in force; this one is added", len(found), plural(len(found), "route", "routes"))
+	default:
+		o.Now = "the host is covered by the route of " + found[0].route.Host
+		o.Warnings = append(o.Warnings, "from then on only this route counts for "+route.Host+", and no longer that of "+found[0].route.Host)
+	}
+	o.Warnings = append(o.Warnings, r.suspicions(route)...)
+	return o, nil
+}
+
+// With is the set that the rules come from and one more route. A route that is in there already
+// changes nothing.
+func (r *Rules) With(route Route) (Set, error) {
+	set := r.set
+	if slices.ContainsFunc(set.Routes, func(have Route) bool { return reflect.DeepEqual(have, route) }) {
+		return set, nil
+	}
+	set.Routes = append(slices.Clone(set.Routes), route)
+	_, err := Compile(set)
+	return set, err
+}
+
+func (r *Rules) offerable(route *Route) error {
+	if err := checkRouteHost(route.Host); err != nil {
+		return err
+	}
+	if addr, err := netip.ParseAddr(route.Host); err == nil {
+		if err := AddressAllowed(addr, nil, nil); err != nil {
+			return err
+		}
+	}
+	if name, ok := strings.CutPrefix(route.Host, "*."); ok && !strings.Contains(name, ".") {
+		return fmt.Errorf("cannot open every name below %q", name)
+	}
+	if len(route.AllowPrivate) > 0 || route.Owner != "" {
+		return errors.New("cannot open addresses that are not public, or a provider's route, in a bottle that runs: edit its file")
+	}
+	same := Route{}
+	for i := range r.set.Routes {
+		have := &r.set.Routes[i]
+		if !overlap(have.Host, route.Host) {
+			continue
+		}
+		if have.Owner != "" {
+			return fmt.Errorf("cannot change %s: it belongs to the provider %s", have.Host, have.Owner)
+		}
+		if have.Auth != nil && route.TLS == TLSPassthrough {
+			return fmt.Errorf("cannot pass TLS through for %s: it has a credential", have.Host)
+		}
+		if have.Host == route.Host {
+			same = *have
+		}
+	}
+	if route.Auth != nil && (same.Auth == nil || *route.Auth != *same.Auth) {
+		return fmt.Errorf("cannot give %s a credential in a bottle that runs: edit its file", route.Host)
+	}
+	if route.ConnectTo != "" && route.ConnectTo != same.ConnectTo || route.UpstreamCA != "" && route.UpstreamCA != same.UpstreamCA {
+		return fmt.Errorf("cannot lead %s elsewhere or trust another authority for it in a bottle that runs: edit its file", route.Host)
+	}
+	return nil
+}
+
+// overlap reports whether some name is covered by both hosts.
+func overlap(a, b string) bool {
+	below := func(wild, other string) bool {
+		suffix, ok := strings.CutPrefix(wild, "*")
+		return ok && strings.HasSuffix(strings.TrimPrefix(other, "*"), suffix)
+	}
+	return a == b || below(a, b) || below(b, a)
+}
+
+// Missing is a route that would allow a request which is refused only because no route does; ok is
+// false where that must not be offered. On a host without a route, reading methods come together,
+// on every path, so that one question is enough for a tool's work; on a host whose routes limit
+// requests it is this method and this path.
+func (r *Rules) Missing(q Request) (route Route, ok bool) {
+	route = Route{Host: q.host, Ports: []uint16{q.port}}
+	if q.method == "GET" || q.method == "HEAD" || q.method == "OPTIONS" {
+		route.Matches = []Match{{Methods: []string{"GET", "HEAD", "OPTIONS"}}}
+	}
+	if found := r.lookup(q.host); len(found) > 0 {
+		if route, ok = extended(found, q); !ok {
+			return Route{}, false
+		}
+	}
+	_, err := r.Offer(route)
+	return route, err == nil
+}
+
+// extended is a route like the ones a host has, for one more request.
+func extended(found []*rule, q Request) (Route, bool) {
+	have := found[0].route
+	route := *have
+	route.Host, route.Ports = q.host, []uint16{q.port}
+	if len(have.Matches) > 0 {
+		route.Matches = []Match{{Methods: []string{q.method}, Paths: []PathMatch{{Type: "exact", Value: q.target.Path}}}}
+	}
+	if have.Host == q.host {
+		return route, true
+	}
+	// A route for one host takes over from a wildcard, so it must allow what that allows.
+	if len(found) > 1 || have.Auth != nil {
+		return Route{}, false
+	}
+	route.Ports = append(slices.Clone(found[0].ports), q.port)
+	slices.Sort(route.Ports)
+	route.Ports = slices.Compact(route.Ports)
+	if len(have.Matches) > 0 {
+		route.Matches = append(slices.Clone(have.Matches), route.Matches...)
+	}
+	return route, true
+}
+
+func (route *Route) opens() string {
+	where := route.Host
+	if name, ok := strings.CutPrefix(where, "*."); ok {
+		where = "every name below " + name
+	}
+	ports := make([]string, 0, 2)
+	for _, p := range portsOf(route) {
+		ports = append(ports, strconv.Itoa(int(p)))
+	}
+	what := "every method and path"
+	if len(route.Matches) > 0 {
+		alternatives := make([]string, 0, len(route.Matches))
+		for _, m := range route.Matches {
+			alternatives = append(alternatives, m.words())
+		}
+		what = strings.Join(alternatives, "; or ")
+	}
+	if route.TLS == TLSPassthrough {
+		what = "anything inside TLS, unseen"
+	}
+	if route.Auth != nil {
+		what += ", with the credential " + route.Auth.TokenRef
+	}
+	if route.Git == GitFetch {
+		what += ", git clone and fetch too"
+	}
+	return fmt.Sprintf("%s, port %s: %s", where, strings.Join(ports, ", "), what)
+}
+
+func (m *Match) words() string {
+	methods, paths := "every method", "every path"
+	if len(m.Methods) > 0 {
+		methods = strings.Join(m.Methods, ", ")
+	}
+	if len(m.Paths) > 0 {
+		each := make([]string, 0, len(m.Paths))
+		for _, p := range m.Paths {
+			each = append(each, p.Type+" "+strconv.QuoteToASCII(p.Value))
+		}
+		paths = strings.Join(each, " or ")
+	}
+	words := methods + " of " + paths
+	for _, h := range m.Headers {
+		words += fmt.Sprintf(" with %s: %s", h.Name, strconv.QuoteToASCII(h.Value))
+	}
+	return words
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}

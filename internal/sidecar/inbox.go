@@ -1,0 +1,136 @@
+package sidecar
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/bot-bottle/bot-bottle/internal/ask"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
+	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
+)
+
+// longCandidate is what a list leaves out of proposals that are decided.
+const longCandidate = 2 << 10
+
+func (p *process) inboxMethods() map[string]control.Handler {
+	return map[string]control.Handler{
+		control.MethodProposals: p.proposals,
+		control.MethodProposal:  p.proposal,
+		control.MethodDecide:    p.decide,
+		control.MethodFiled:     p.filed,
+	}
+}
+
+func (p *process) proposals(ctx context.Context, params []byte) (any, error) {
+	var query control.ProposalsQuery
+	if err := control.Decode(params, &query); err != nil {
+		return nil, err
+	}
+	desk := p.desk.Load()
+	if desk == nil {
+		return nil, notConfigured()
+	}
+	ctx, cancel := context.WithTimeout(ctx, control.LongestWait)
+	defer cancel()
+	s := desk.Snapshot(ctx, query.Since)
+	all := control.Proposals{Revision: s.Revision, Proposals: s.Proposals}
+	for i := range all.Proposals {
+		one := &all.Proposals[i]
+		if !one.State.Open() && len(one.Candidate) > longCandidate {
+			one.Candidate = nil
+			if one.Answer != nil {
+				short := *one.Answer
+				short.Candidate = nil
+				one.Answer = &short
+			}
+		}
+	}
+	return all, nil
+}
+
+func (p *process) proposal(_ context.Context, params []byte) (any, error) {
+	var ref control.ProposalRef
+	if err := control.Decode(params, &ref); err != nil {
+		return nil, err
+	}
+	desk := p.desk.Load()
+	if desk == nil {
+		return nil, notConfigured()
+	}
+	return desk.Proposal(ref.ID)
+}
+
+func (p *process) decide(_ context.Context, params []byte) (any, error) {
+	var by ask.Decision
+	if err := control.Decode(params, &by); err != nil {
+		return nil, err
+	}
+	by.Candidate = bytes.Clone(by.Candidate) // the message is wiped
+	desk := p.desk.Load()
+	if desk == nil {
+		return nil, notConfigured()
+	}
+	return desk.Decide(by)
+}
+
+func (p *process) filed(_ context.Context, params []byte) (any, error) {
+	var ref control.ProposalRef
+	if err := control.Decode(params, &ref); err != nil {
+		return nil, err
+	}
+	desk := p.desk.Load()
+	if desk == nil {
+		return nil, notConfigured()
+	}
+	return nil, desk.Filed(ref.ID)
+}
+
+// routeKind judges and applies candidates for routes against the policy in force.
+type routeKind struct{ p *process }
+
+// Effect implements desk.Kind.
+func (k routeKind) Effect(candidate json.RawMessage) ([]ask.Fact, error) {
+	route, err := decodeRoute(candidate)
+	if err != nil {
+		return nil, err
+	}
+	offered, err := k.p.egress.Load().Rules().Offer(route)
+	if err != nil {
+		return nil, fault.New(fault.Denied, "%w", err)
+	}
+	effect := []ask.Fact{
+		{Name: "change", Value: "+ " + strings.ReplaceAll(strings.TrimSuffix(offered.Added, "\n"), "\n", "\n+ ")},
+		{Name: "newly reachable", Value: offered.Opens},
+		{Name: "now", Value: offered.Now},
+	}
+	for _, warning := range offered.Warnings {
+		effect = append(effect, ask.Fact{Name: "careful", Value: warning})
+	}
+	return effect, nil
+}
+
+// Apply implements desk.Kind.
+func (k routeKind) Apply(candidate json.RawMessage) error {
+	route, err := decodeRoute(candidate)
+	if err != nil {
+		return err
+	}
+	return k.p.egress.Load().ChangePolicy(func(rules *policy.Rules) (policy.Set, error) {
+		if _, err := rules.Offer(route); err != nil {
+			return policy.Set{}, err
+		}
+		return rules.With(route)
+	})
+}
+
+func decodeRoute(candidate json.RawMessage) (policy.Route, error) {
+	var route policy.Route
+	if err := control.Decode(candidate, &route); err != nil {
+		return route, fmt.Errorf("cannot read the candidate: %w", err)
+	}
+	return route, nil
+}
