@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
@@ -14,21 +15,32 @@ import (
 
 // inspectors joins egress and dlp: what a route says is done with what the engine finds.
 type inspectors struct {
-	engine       *dlp.Engine
+	engine       atomic.Pointer[dlp.Engine]
+	tokens       *Tokens
 	placeholders []string
 	sink         audit.Sink
 }
 
 // newInspectors knows the bottle's own secrets, and what stands for them inside.
 func newInspectors(tokens *Tokens, placeholders []string, sink audit.Sink) *inspectors {
-	var known []dlp.Known
-	for ref, value := range tokens.values {
-		known = append(known, dlp.Known{Name: ref, Value: value})
-	}
-	for _, p := range placeholders {
+	i := &inspectors{tokens: tokens, placeholders: placeholders, sink: sink}
+	i.engine.Store(i.build())
+	return i
+}
+
+func (i *inspectors) build() *dlp.Engine {
+	known := i.tokens.known()
+	for _, p := range i.placeholders {
 		known = append(known, dlp.Known{Name: "placeholder", Value: secret.New(p), Canary: true})
 	}
-	return &inspectors{dlp.New(known), placeholders, sink}
+	return dlp.New(known)
+}
+
+// learn makes requests that begin from now on be looked at with the tokens of now.
+func (i *inspectors) learn() {
+	engine := i.build()
+	engine.Warm()
+	i.engine.Store(engine)
 }
 
 // Inspect implements egress.Inspectors.
@@ -46,12 +58,13 @@ func (i *inspectors) Inspect(x egress.Exchange) egress.Inspector {
 		}
 	}
 	redact := settings.OnMatch == "redact" || settings.OnMatch == "" && x.Route.Owner != ""
-	return &inspection{inspectors: i, use: use, redact: redact, route: x.Route.Host, owned: x.Route.Owner != ""}
+	return &inspection{inspectors: i, engine: i.engine.Load(), use: use, redact: redact, route: x.Route.Host, owned: x.Route.Owner != ""}
 }
 
 // inspection is one exchange.
 type inspection struct {
 	*inspectors
+	engine *dlp.Engine // for the whole exchange
 	use    dlp.Detectors
 	redact bool
 	route  string

@@ -85,8 +85,9 @@ func (p *process) configure(ctx, running context.Context, group *errgroup.Group,
 
 // make builds every part without running any.
 func (p *process) make(config Config, ls listeners) (s services, err error) {
-	redact := secret.NewRedactor(p.tokens.all()...)
-	if s.log, err = audit.NewLog(p.logFile, redact.String); err != nil {
+	p.redactor.Store(secret.NewRedactor(p.tokens.all()...))
+	redact := func(text string) string { return p.redactor.Load().String(text) }
+	if s.log, err = audit.NewLog(p.logFile, redact); err != nil {
 		return s, err
 	}
 	p.counted.log.Store(s.log)
@@ -98,20 +99,21 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 	}); err != nil {
 		return s, err
 	}
+	p.inspectors = newInspectors(p.tokens, config.Placeholders, p.counted)
 	var ways []egress.Listener
 	for _, l := range ls.proxy {
 		ways = append(ways, egress.Listener{Listener: l, Destination: destination})
 	}
 	s.egress, err = egress.New(egress.Config{Policy: config.Egress}, egress.Deps{
 		Listeners: ways, CA: s.ca, Credentials: p.tokens, Names: s.dns, Audit: p.counted,
-		Inspectors: newInspectors(p.tokens, config.Placeholders, p.counted),
+		Inspectors: p.inspectors,
 	})
 	if err != nil {
 		return s, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)
 	}
 	p.egress.Store(s.egress)
 	inbox, err := desk.New(desk.Config{ID: config.ID}, desk.Deps{
-		Journal: p.inbox, Kinds: map[ask.Kind]desk.Kind{ask.Route: routeKind{p}}, Audit: p.counted, Redact: redact.String,
+		Journal: p.inbox, Kinds: map[ask.Kind]desk.Kind{ask.Route: routeKind{p}}, Audit: p.counted, Redact: redact,
 	})
 	if err != nil {
 		return s, err

@@ -12,6 +12,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
+	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 	"golang.org/x/sync/errgroup"
 )
@@ -41,6 +42,7 @@ func (p *process) ownerMethods(running context.Context, group *errgroup.Group) m
 		}
 		return nil, err
 	}
+	methods[control.MethodRenew] = func(_ context.Context, params []byte) (any, error) { return nil, p.renew(params) }
 	methods[control.MethodStop] = func(context.Context, []byte) (any, error) { return nil, control.Last(nil, nil) }
 	return methods
 }
@@ -104,6 +106,27 @@ func (p *process) stats(context.Context, []byte) (any, error) {
 		stats.Routes, stats.Open = len(proxy.Rules().Routes()), p.desk.Load().Open()
 	}
 	return stats, nil
+}
+
+// renew replaces the value of a reference. The scanners and the log know the new one before a
+// request can carry it.
+func (p *process) renew(params []byte) error {
+	var r control.Renewal
+	if err := control.Decode(params, &r); err != nil {
+		return err
+	}
+	if p.egress.Load() == nil {
+		return notConfigured()
+	}
+	err := p.tokens.replace(r.Ref, r.Value, func() {
+		p.redactor.Store(secret.NewRedactor(p.tokens.all()...))
+		p.inspectors.learn()
+	})
+	if err != nil {
+		return err
+	}
+	p.counted.Record(audit.Event{Kind: "lifecycle", Message: "credential renewed", Reason: r.Ref})
+	return nil
 }
 
 // note lets the owner write what happens to the bottle around us, and nothing that reads like

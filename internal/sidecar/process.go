@@ -11,6 +11,7 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/desk"
+	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 	"golang.org/x/sync/errgroup"
@@ -32,10 +33,12 @@ type process struct {
 	counted  *counter
 	ended    chan error // the first reason to end; nil for an order
 
-	claimed atomic.Bool // by the one configure
-	tokens  *Tokens     // set before egress
-	egress  atomic.Pointer[egress.Server]
-	desk    atomic.Pointer[desk.Desk]
+	claimed    atomic.Bool // by the one configure
+	tokens     *Tokens     // set before egress, as the next two
+	inspectors *inspectors
+	redactor   atomic.Pointer[secret.Redactor]
+	egress     atomic.Pointer[egress.Server]
+	desk       atomic.Pointer[desk.Desk]
 }
 
 // end says why the process ends; only the first reason counts.

@@ -100,6 +100,12 @@ func (c *Client) Note(ctx context.Context, e audit.Event) error {
 	return c.call(ctx, MethodNote, e, nil)
 }
 
+// Renew replaces the value of a reference that came with the configuration. After an error the old
+// one is still in force. Only the owner may.
+func (c *Client) Renew(ctx context.Context, ref string, value secret.String) error {
+	return c.call(ctx, MethodRenew, Renewal{Ref: ref, Value: value.Reveal()}, nil)
+}
+
 // Stop ends the sidecar in good order: the audit log is written to the end.
 func (c *Client) Stop(ctx context.Context) error { return c.call(ctx, MethodStop, nil, nil) }
 

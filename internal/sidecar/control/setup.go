@@ -24,10 +24,17 @@ type Ready struct {
 }
 
 // Setup configures a sidecar: its Config, and the values of Config.SecretNames by reference.
-// It is the only message that holds values.
+// Besides Renewal it is the only message that holds values.
 type Setup struct {
 	Config  Config            `json:"config"`
 	Secrets map[string]string `json:"secrets"`
+}
+
+// Renewal is the new value of a reference that the sidecar has: the next request that needs it gets
+// it, and what is looked for in requests and kept out of the log knows both.
+type Renewal struct {
+	Ref   string `json:"ref"`
+	Value string `json:"value"`
 }
 
 // Stats tell what a sidecar has done so far.

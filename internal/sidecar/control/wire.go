@@ -32,6 +32,7 @@ const (
 	MethodDecide    = "decide"     // ask.Decision → ask.Proposal, as decided; owner, operator
 	MethodFiled     = "filed"      // ProposalRef → nothing: an approval for always is in the bottle's file; owner, operator
 	MethodNote      = "note"       // audit.Event of kind lifecycle or note → nothing; owner
+	MethodRenew     = "renew"      // Renewal → nothing; owner
 	MethodStop      = "stop"       // nothing → nothing; owner, operator
 )
 
