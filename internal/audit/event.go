@@ -1,7 +1,8 @@
 // Package audit is the record of one run: what went out, what was refused and why, and what the
 // operator did.
 //
-// Its one rule: append only, one JSON line an event, and never the value of a secret.
+// Its one rule: append only, one JSON line an event, each chained to the one before by its hash, and
+// never the value of a secret.
 package audit
 
 import "time"
@@ -9,7 +10,7 @@ import "time"
 // Event is one line of audit.jsonl. Fields that do not apply are left out.
 type Event struct {
 	Time time.Time `json:"time"` // UTC
-	// Kind is "request", "connect", "dns", "lifecycle", "alarm" or "note".
+	// Kind is "request", "connect", "dns", "operator", "lifecycle", "alarm", "note" or "seal".
 	Kind string `json:"kind"`
 	// Verdict is "allow" or "deny" for what was decided, "" otherwise.
 	Verdict string `json:"verdict,omitempty"`
@@ -17,7 +18,8 @@ type Event struct {
 	Layer string `json:"layer,omitempty"`
 	// Via is the way in: "transparent", "connect", "absolute", "plain", "dns".
 	Via    string `json:"via,omitempty"`
-	Proto  string `json:"proto,omitempty"` // "http/1.1", "h2", "websocket", "tls", "tcp", "udp"
+	Proto  string `json:"proto,omitempty"`  // "http/1.1", "h2", "websocket", "tls", "tcp", "udp"
+	Scheme string `json:"scheme,omitempty"` // of a request: "https", "http"
 	Method string `json:"method,omitempty"`
 	Host   string `json:"host,omitempty"` // canonical, or escaped where it is not
 	Port   uint16 `json:"port,omitempty"`
@@ -33,6 +35,16 @@ type Event struct {
 	Received int64    `json:"received,omitempty"`
 	Millis   float64  `json:"ms,omitempty"`
 	Message  string   `json:"message,omitempty"`
+
+	// N and Hash are the line's place in the chain. They are the log's own: what a caller puts
+	// there is dropped.
+	N    uint64 `json:"n,omitempty"`
+	Hash string `json:"hash,omitempty"`
+}
+
+// Kinds are all there are, in the order to explain them.
+func Kinds() []string {
+	return []string{"request", "connect", "dns", "operator", "lifecycle", "alarm", "note", "seal"}
 }
 
 // Sink takes events. Record must not block on the reader of the log and is safe for concurrent use.

@@ -13,6 +13,7 @@ type Filter struct {
 	// Host chooses a host and, written "*.example.org", every name below it.
 	Host  string
 	Since time.Time
+	Until time.Time // exclusive
 }
 
 // Match reports whether the filter chooses e.
@@ -20,7 +21,8 @@ func (f Filter) Match(e Event) bool {
 	return (len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) &&
 		(f.Verdict == "" || f.Verdict == e.Verdict) &&
 		(f.Host == "" || matchHost(f.Host, e.Host)) &&
-		(f.Since.IsZero() || !e.Time.Before(f.Since))
+		(f.Since.IsZero() || !e.Time.Before(f.Since)) &&
+		(f.Until.IsZero() || e.Time.Before(f.Until))
 }
 
 func matchHost(pattern, host string) bool {

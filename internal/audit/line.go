@@ -25,6 +25,7 @@ func clean(e Event, now time.Time, redact func(string) string) Event {
 		e.Time = now
 	}
 	e.Time = e.Time.UTC().Round(0)
+	e.N, e.Hash = 0, ""
 	safe := func(s *string, limit int) {
 		if *s == "" {
 			return
@@ -34,7 +35,7 @@ func clean(e Event, now time.Time, redact func(string) string) Event {
 		}
 		*s = Escape(*s, limit)
 	}
-	for _, word := range []*string{&e.Kind, &e.Verdict, &e.Layer, &e.Via, &e.Proto, &e.Method, &e.Injected} {
+	for _, word := range []*string{&e.Kind, &e.Verdict, &e.Layer, &e.Via, &e.Proto, &e.Scheme, &e.Method, &e.Injected} {
 		safe(word, maxWord)
 	}
 	safe(&e.Host, maxHost)
@@ -60,7 +61,7 @@ func cleanHeaders(names []string, safe func(*string, int)) []string {
 	return out
 }
 
-// encode appends the line of e, with its newline, to buf.
+// encode appends e to buf, with a newline and without its place in the chain.
 func encode(buf *bytes.Buffer, e Event) error {
 	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)

@@ -9,50 +9,56 @@ import (
 	"time"
 )
 
-// backlog is how many events may wait for the disk before Record waits too.
-const backlog = 1024
+const (
+	// backlog is how many events may wait for the disk before Record waits too.
+	backlog = 1024
+	// batch is from how many bytes on no further line joins a write.
+	batch = 64 << 10
+)
 
-// Log appends events to a file, one line and one write(2) each, so that lines of several
-// writers never mix. It is safe for concurrent use.
+// Log appends events to a file, each line chained to the one before. It is safe for concurrent
+// use, and must be the file's only writer. Lines that wait go to the disk in one write(2).
 //
 // No event is lost silently: where the disk is slow and the backlog is full, Record waits; where
 // the disk refuses, Failed is closed and its owner must stop what it records.
 type Log struct {
 	file   *os.File
 	redact func(string) string
-	lines  chan []byte
+	lines  chan *bytes.Buffer
+	spare  sync.Pool // of *bytes.Buffer
 	failed chan struct{}
 	done   chan struct{}
-	err    error // written before failed is closed
+	chain  *chain // the writer's, until done is closed
+	err    error  // written before failed is closed
 
 	mu     sync.RWMutex // held for reading while sending on lines
 	closed bool
 }
 
-// NewLog writes to file, which must be open for appending; Close closes it. Redact, which may be
-// nil, is applied to every text before it is written.
-func NewLog(file *os.File, redact func(string) string) (*Log, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("cannot look at the audit log: %w", err)
-	}
+// NewLog goes on with the log in file, which must be open for appending, hold nothing or end with a
+// newline, and whose chain stands at head; Close closes it. Redact, which may be nil, is applied
+// to every text before it is written.
+func NewLog(file *os.File, head Head, redact func(string) string) *Log {
 	l := &Log{
-		file: file, redact: redact,
-		lines:  make(chan []byte, backlog),
+		file: file, redact: redact, chain: newChain(head),
+		lines:  make(chan *bytes.Buffer, backlog),
 		failed: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	// A run that was killed may have left half a line; an empty line ends it.
-	go l.write(info.Mode().IsRegular() && info.Size() > 0)
-	return l, nil
+	go l.write()
+	return l
 }
 
 // Record implements Sink. After Close, or once Failed is closed, events go nowhere.
 func (l *Log) Record(e Event) {
-	var buf bytes.Buffer
-	if err := encode(&buf, clean(e, time.Now(), l.redact)); err != nil {
+	buf, ok := l.spare.Get().(*bytes.Buffer)
+	if !ok {
+		buf = new(bytes.Buffer)
+	}
+	buf.Reset()
+	if err := encode(buf, clean(e, time.Now(), l.redact)); err != nil {
 		buf.Reset()
-		_ = encode(&buf, Event{Time: time.Now().UTC(), Kind: "alarm", Layer: "audit", Message: err.Error()})
+		_ = encode(buf, Event{Time: time.Now().UTC(), Kind: "alarm", Layer: "audit", Message: err.Error()})
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -60,7 +66,7 @@ func (l *Log) Record(e Event) {
 		return
 	}
 	select {
-	case l.lines <- buf.Bytes():
+	case l.lines <- buf:
 	case <-l.failed:
 	}
 }
@@ -88,17 +94,31 @@ func (l *Log) Close() error {
 	return errors.Join(l.Err(), l.file.Close())
 }
 
-func (l *Log) write(endLine bool) {
+func (l *Log) write() {
 	defer close(l.done)
-	for line := range l.lines {
-		if endLine {
-			line = append([]byte{'\n'}, line...)
-			endLine = false
+	var lines []byte
+	for buf := range l.lines {
+		lines = l.link(lines[:0], buf)
+		for more := true; more && len(lines) < batch; {
+			select {
+			case next, ok := <-l.lines:
+				if more = ok; ok {
+					lines = l.link(lines, next)
+				}
+			default:
+				more = false
+			}
 		}
-		if _, err := l.file.Write(line); err != nil {
+		if _, err := l.file.Write(lines); err != nil {
 			l.err = fmt.Errorf("cannot write the audit log: %w", err)
 			close(l.failed)
 			return
 		}
 	}
+}
+
+func (l *Log) link(lines []byte, event *bytes.Buffer) []byte {
+	lines = l.chain.link(lines, event.Bytes())
+	l.spare.Put(event)
+	return lines
 }

@@ -28,13 +28,11 @@ func open(t *testing.T, path string) *os.File {
 	return f
 }
 
+const run = "claude-x7k2p"
+
 func newLog(t *testing.T, f *os.File, redact func(string) string) *audit.Log {
 	t.Helper()
-	l, err := audit.NewLog(f, redact)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return l
+	return audit.NewLog(f, audit.Genesis(run), redact)
 }
 
 func all(t *testing.T, path string, filter audit.Filter) (events []audit.Event, damaged int) {
@@ -52,30 +50,27 @@ func all(t *testing.T, path string, filter audit.Filter) (events []audit.Event, 
 	return events, damaged
 }
 
-func TestEveryEventOfManyWritersIsOneWholeLine(t *testing.T) {
+func TestEveryEventOfManyIsOneWholeLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	var logs []*audit.Log
+	l := newLog(t, open(t, path), nil)
 	var group sync.WaitGroup
-	for range 2 { // two processes would hold two descriptors
-		l := newLog(t, open(t, path), nil)
-		logs = append(logs, l)
-		for range 4 {
-			group.Go(func() {
-				for range 1000 {
-					l.Record(audit.Event{Kind: "request", Host: "api.example.org", Reason: strings.Repeat("x", 300)})
-				}
-			})
-		}
+	for range 8 {
+		group.Go(func() {
+			for range 1000 {
+				l.Record(audit.Event{Kind: "request", Host: "api.example.org", Reason: strings.Repeat("x", 300)})
+			}
+		})
 	}
 	group.Wait()
-	for _, l := range logs {
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
 	events, damaged := all(t, path, audit.Filter{})
 	if len(events) != 8000 || damaged != 0 {
 		t.Errorf("got %d events and %d damaged lines, want 8000 and 0", len(events), damaged)
+	}
+	if r := verify(t, path, audit.Proof{}); len(r.Breaks) != 0 || r.Head.Count != 8000 {
+		t.Errorf("the chain of 8 writers does not hold: %+v", r)
 	}
 }
 
@@ -115,13 +110,13 @@ func TestRedactSeesEveryText(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	token := strings.Join([]string{"tok", "en", "0123456789"}, "-")
 	l := newLog(t, open(t, path), func(s string) string { return strings.ReplaceAll(s, token, "***") })
-	l.Record(audit.Event{Kind: token, Verdict: token, Layer: token, Via: token, Proto: token, Method: token, Host: token,
+	l.Record(audit.Event{Kind: token, Verdict: token, Layer: token, Via: token, Proto: token, Scheme: token, Method: token, Host: token,
 		Path: token, Rule: token, Reason: token, Injected: token, Headers: []string{token}, Message: token})
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	raw, _ := os.ReadFile(path)
-	if strings.Contains(string(raw), token) || strings.Count(string(raw), "***") != 13 {
+	if strings.Contains(string(raw), token) || strings.Count(string(raw), "***") != 14 {
 		t.Errorf("a value is in the log: %s", raw)
 	}
 }
@@ -186,11 +181,7 @@ func TestTornLineIsLeftOutAndEndedByTheNextRun(t *testing.T) {
 	if events, damaged := all(t, path, audit.Filter{}); len(events) != 1 || damaged != 0 {
 		t.Fatalf("got %d events and %d damaged, want 1 and 0", len(events), damaged)
 	}
-	l := newLog(t, open(t, path), nil)
-	l.Record(audit.Event{Kind: "lifecycle", Message: "resumed"})
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	reopen(t, path, nil, audit.Event{Kind: "lifecycle", Message: "resumed"})
 	if events, damaged := all(t, path, audit.Filter{}); len(events) != 2 || damaged != 1 {
 		t.Errorf("got %d events and %d damaged, want 2 and 1", len(events), damaged)
 	}
@@ -267,6 +258,8 @@ func TestFilter(t *testing.T) {
 		"a wildcard does not cover its parent": {audit.Filter{Host: "*.a.example.org"}, false},
 		"since that moment":                    {audit.Filter{Since: now}, true},
 		"since later":                          {audit.Filter{Since: now.Add(1)}, false},
+		"until that moment":                    {audit.Filter{Until: now}, false},
+		"until later":                          {audit.Filter{Until: now.Add(1)}, true},
 	} {
 		if got := row.filter.Match(e); got != row.want {
 			t.Errorf("%s: got %v", name, got)

@@ -69,6 +69,8 @@ type Outcome struct {
 	// Kept is true where the state stays for a resume; Why says so in words.
 	Kept bool
 	Why  string
+	// Log is where the chain of the audit log of a kept run ends; zero where there is no log.
+	Log audit.Head
 }
 
 // unwindLimit bounds the clean-up of a run.

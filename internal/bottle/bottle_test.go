@@ -206,6 +206,90 @@ func TestSettling(t *testing.T) {
 	}
 }
 
+// recorder is a sidecar that writes a log.
+type recorder struct {
+	sidecar
+	path string
+	log  *audit.Log
+	dies bool // without finishing it
+}
+
+func (r *recorder) Configure(ctx context.Context, c control.Config, s map[string]secret.String) (control.Ready, error) {
+	file, err := os.OpenFile(r.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return control.Ready{}, err
+	}
+	head := audit.Genesis(string(c.ID))
+	if c.Audit != nil {
+		head = *c.Audit
+	}
+	r.log = audit.NewLog(file, head, nil)
+	return r.sidecar.Configure(ctx, c, s)
+}
+
+func (r *recorder) Note(_ context.Context, e audit.Event) error {
+	r.log.Record(e)
+	return nil
+}
+
+func (r *recorder) Close() error {
+	if !r.dies {
+		r.log.Record(audit.Event{Kind: "lifecycle", Message: audit.Closing})
+	}
+	return errors.Join(r.log.Close(), r.sidecar.Close())
+}
+
+func TestTheLogOfAKeptRunIsSealedAndGoesOnOverAResume(t *testing.T) {
+	w := newWorld(t, "", ends(1))
+	dies := true
+	w.deps.Control = func(c net.Conn) bottle.Sidecar {
+		return &recorder{sidecar: sidecar{c, w.driver.fail}, path: w.run.Paths().Audit, dies: dies}
+	}
+	verify := func() audit.Report {
+		t.Helper()
+		proof, err := w.run.Proof()
+		if err != nil || proof.Sealed == nil {
+			t.Fatalf("there is no seal: %v", err)
+		}
+		r, err := audit.Verify(t.Context(), w.run.Paths().Audit, proof)
+		if err != nil || !r.Sealed || len(r.Breaks) > 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return r
+	}
+	out, err := w.deps.Start(t.Context(), w.launch)
+	if err != nil || !out.Kept {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	first := verify()
+	if first.Head != out.Log || !strings.Contains(first.Last.Reason, "good order") {
+		t.Errorf("the seal of a killed sidecar is %+v", first)
+	}
+	dies, w.launch.Plan.Resume = false, true
+	if out, err = w.deps.Start(t.Context(), w.launch); err != nil || !out.Kept {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	if second := verify(); second.Head != out.Log || second.Last.Reason != "" || second.Lines <= first.Lines {
+		t.Errorf("the second seal is %+v", second)
+	}
+	if err := os.Truncate(w.run.Paths().Audit, 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = w.deps.Start(t.Context(), w.launch); err != nil {
+		t.Fatal(err)
+	}
+	verify()
+	alarms := 0
+	for e, err := range audit.Read(t.Context(), w.run.Paths().Audit, audit.Filter{Kinds: []string{"alarm"}}, false) {
+		if err == nil && strings.Contains(e.Message, "the end is missing") {
+			alarms++
+		}
+	}
+	if alarms != 1 {
+		t.Errorf("%d alarms tell that the log was cut", alarms)
+	}
+}
+
 func TestAnInterruptKeepsTheRun(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	w := newWorld(t, "", func(ctx context.Context, _ backend.Command, _ string, _ backend.Stdio) backend.Exit {

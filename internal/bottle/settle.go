@@ -16,7 +16,7 @@ import (
 
 // settle decides what remains of a run that is torn down. A clean end with nothing to lose
 // removes the state; everything else keeps it, with the transcript beside it.
-func (r *running) settle(exit backend.Exit, err error) (Outcome, error) {
+func (r *running) settle(ctx context.Context, exit backend.Exit, err error) (Outcome, error) {
 	out := Outcome{Exit: exit}
 	switch {
 	case !r.ran && !r.Plan.Resume:
@@ -35,7 +35,10 @@ func (r *running) settle(exit backend.Exit, err error) (Outcome, error) {
 		return out, r.run.Remove()
 	}
 	out.Kept = true
-	return out, errors.Join(r.run.Preserve(out.Why), r.snapshot())
+	kept := errors.Join(r.run.Preserve(out.Why), r.snapshot())
+	head, serr := r.sealLog(ctx, out.Why)
+	out.Log = head
+	return out, errors.Join(kept, serr)
 }
 
 func (r *running) workspace() string {

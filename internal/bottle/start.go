@@ -39,7 +39,7 @@ func (d Deps) Start(ctx context.Context, l Launch) (Outcome, error) {
 		err = errors.Join(err, uerr)
 	}
 	pause("settle")
-	out, serr := r.settle(exit, err)
+	out, serr := r.settle(context.WithoutCancel(ctx), exit, err)
 	return out, errors.Join(err, serr)
 }
 
@@ -118,7 +118,13 @@ func (r *running) configure(ctx context.Context) error {
 	for ref := range r.Tokens {
 		names = append(names, ref)
 	}
-	ready, err := r.sidecar.Configure(ctx, control.Config{ID: r.Plan.ID, Egress: r.Plan.Egress, SecretNames: names, Placeholders: r.Plan.Placeholders}, r.Tokens)
+	head, err := r.reopenLog(ctx)
+	if err != nil {
+		return err
+	}
+	ready, err := r.sidecar.Configure(ctx, control.Config{
+		ID: r.Plan.ID, Egress: r.Plan.Egress, SecretNames: names, Placeholders: r.Plan.Placeholders, Audit: head,
+	}, r.Tokens)
 	if err != nil {
 		return fmt.Errorf("cannot start the sidecar: %w", err)
 	}

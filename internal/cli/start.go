@@ -244,6 +244,9 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	if out.Kept {
 		a.say("kept %s: %s; go on with: bot-bottle resume %s", p.Plan.ID, out.Why, p.Plan.ID)
 	}
+	if out.Kept && out.Log.Count > 0 {
+		a.say("its log is sealed: %d lines, the last is %.16s", out.Log.Count, out.Log.Hash)
+	}
 	if err != nil {
 		return err
 	}

@@ -380,7 +380,7 @@ func (w *world) metadata(id string) map[string]any {
 // checkModes sees that only the owner can read a state, and that nothing unknown lies in it.
 func checkModes(t *testing.T, dir string) {
 	t.Helper()
-	known := []string{".preserve", "agent", "audit.jsonl", "dlp", "egress", "git-gate", "home", "lock", "metadata.json", "run", "supervise", "transcript"}
+	known := []string{".preserve", "agent", "audit.jsonl", "audit.seal", "dlp", "egress", "git-gate", "home", "lock", "metadata.json", "run", "supervise", "transcript"}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)

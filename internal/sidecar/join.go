@@ -87,9 +87,11 @@ func (p *process) configure(ctx, running context.Context, group *errgroup.Group,
 func (p *process) make(config Config, ls listeners) (s services, err error) {
 	p.redactor.Store(secret.NewRedactor(p.tokens.all()...))
 	redact := func(text string) string { return p.redactor.Load().String(text) }
-	if s.log, err = audit.NewLog(p.logFile, redact); err != nil {
-		return s, err
+	head := audit.Genesis(string(config.ID))
+	if config.Audit != nil {
+		head = *config.Audit
 	}
+	s.log = audit.NewLog(p.logFile, head, redact)
 	p.counted.log.Store(s.log)
 	if s.ca, err = ca.New("bot-bottle "+string(config.ID), time.Now); err != nil {
 		return s, err

@@ -72,7 +72,8 @@ func (p *process) run(ctx context.Context) error {
 	cancel()
 	select {
 	case err := <-done:
-		return errors.Join(reason, err, p.closeDesk(), p.closeLog())
+		err = errors.Join(reason, err, p.closeDesk())
+		return errors.Join(err, p.closeLog(err))
 	case <-time.After(farewell):
 		return errors.Join(reason, errors.New("cannot end in good order: a service does not stop"))
 	}
@@ -86,9 +87,14 @@ func (p *process) closeDesk() error {
 	return nil
 }
 
-// closeLog writes what is waiting, where there is a log yet.
-func (p *process) closeLog() error {
+// closeLog writes what is waiting, where there is a log yet, and that it is all.
+func (p *process) closeLog(why error) error {
 	if log := p.counted.log.Swap(nil); log != nil {
+		last := audit.Event{Kind: "lifecycle", Message: audit.Closing}
+		if why != nil {
+			last.Reason = why.Error()
+		}
+		log.Record(last)
 		return log.Close()
 	}
 	return nil

@@ -33,7 +33,10 @@ type exchange struct {
 // streams it and then calls finish.
 func (s *Server) handle(ctx context.Context, a *arrival, rq *request) *exchange {
 	x := &exchange{s: s, began: s.deps.Now()}
-	x.event = audit.Event{Kind: "request", Via: a.via, Proto: rq.proto, Method: shown(rq.method), Port: a.port}
+	x.event = audit.Event{Kind: "request", Via: a.via, Proto: rq.proto, Scheme: "http", Method: shown(rq.method), Port: a.port}
+	if a.tls {
+		x.event.Scheme = "https"
+	}
 	if rq.websocket {
 		x.event.Proto = "websocket"
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
@@ -14,6 +15,8 @@ type Config struct {
 	// Placeholders are what the agent holds in the place of credentials. Where one leaves on a
 	// route that is not its provider's, somebody tries a credential elsewhere: an alarm.
 	Placeholders []string `json:"placeholders,omitempty"`
+	// Audit is where the chain of a log that is there already stands; nil: the log is empty.
+	Audit *audit.Head `json:"audit,omitempty"`
 }
 
 // Ready is the sidecar's answer once it serves.
