@@ -35,6 +35,9 @@ type Event struct {
 	Received int64    `json:"received,omitempty"`
 	Millis   float64  `json:"ms,omitempty"`
 	Message  string   `json:"message,omitempty"`
+	// Before and After are the routes that a change of the policy took away and brought, in words.
+	Before []string `json:"before,omitempty"`
+	After  []string `json:"after,omitempty"`
 
 	// N and Hash are the line's place in the chain. They are the log's own: what a caller puts
 	// there is dropped.

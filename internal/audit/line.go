@@ -14,6 +14,8 @@ const (
 	maxPath    = 2048
 	maxText    = 1024 // rules, reasons, messages
 	maxHeaders = 64
+	maxRoutes  = 16 // of a change, each way
+	maxRoute   = 320
 	// MaxLine bounds a line of the log, its newline included: every limit above, escaped
 	// sixfold and JSON-encoded, stays below it.
 	MaxLine = 256 << 10
@@ -43,20 +45,23 @@ func clean(e Event, now time.Time, redact func(string) string) Event {
 	safe(&e.Rule, maxText)
 	safe(&e.Reason, maxText)
 	safe(&e.Message, maxText)
-	if e.Headers != nil {
-		e.Headers = cleanHeaders(e.Headers, safe)
-	}
+	e.Headers = cleanList(e.Headers, maxHeaders, maxWord, safe)
+	e.Before = cleanList(e.Before, maxRoutes, maxRoute, safe)
+	e.After = cleanList(e.After, maxRoutes, maxRoute, safe)
 	return e
 }
 
-func cleanHeaders(names []string, safe func(*string, int)) []string {
-	out := make([]string, 0, min(len(names), maxHeaders+1))
-	for i, name := range names {
-		if i == maxHeaders {
-			return append(out, fmt.Sprintf("…(%d more)", len(names)-i))
+func cleanList(texts []string, most, limit int, safe func(*string, int)) []string {
+	if texts == nil {
+		return nil
+	}
+	out := make([]string, 0, min(len(texts), most+1))
+	for i, text := range texts {
+		if i == most {
+			return append(out, fmt.Sprintf("…(%d more)", len(texts)-i))
 		}
-		safe(&name, maxWord)
-		out = append(out, name)
+		safe(&text, limit)
+		out = append(out, text)
 	}
 	return out
 }

@@ -30,6 +30,12 @@ func Render(e Event, zone *time.Location) string {
 		fmt.Fprintf(&b, " → %d", e.Status)
 	}
 	word(e.Message)
+	for _, r := range e.Before {
+		word("[- " + r + "]")
+	}
+	for _, r := range e.After {
+		word("[+ " + r + "]")
+	}
 	if details := details(e); len(details) > 0 {
 		b.WriteString(" (" + strings.Join(details, ", ") + ")")
 	}

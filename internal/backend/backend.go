@@ -66,6 +66,13 @@ type Truster interface {
 	Trust(ctx context.Context, h Handle, pem string) error
 }
 
+// Operable lets another process of the operator speak to the sidecar of a running bottle: as an
+// operator, which is less than its owner (see package control). The bottle reaches no such way in.
+type Operable interface {
+	// Operate is fault.NotFound where the bottle is not running.
+	Operate(context.Context, Handle) (net.Conn, error)
+}
+
 // Sessions run programs in a launched bottle, also from another process than the one that
 // prepared it.
 type Sessions interface {

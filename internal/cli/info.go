@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
-	"github.com/bot-bottle/bot-bottle/internal/planner"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
 func (a *App) infoCommand() *cobra.Command {
@@ -87,7 +87,7 @@ func (a *App) describe(s *manifest.Selection) error {
 		}
 		row("egress", line, b.From["egress.routes."+r.Host])
 		for _, m := range r.Matches {
-			row("", "    "+planner.MatchLine(m), "")
+			row("", "    "+policy.DescribeMatch(m), "")
 		}
 	}
 	if len(b.Egress.Routes) == 0 {

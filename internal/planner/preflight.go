@@ -38,7 +38,7 @@ func Preflight(w io.Writer, p *plan.Plan) error {
 	t.row("git remotes", orNone(remotes)...)
 	t.row("egress", egress(p.Egress)...)
 	if p.Egress.UpstreamProxy != "" {
-		t.row("upstream proxy", "from "+refName(p.Egress.UpstreamProxy))
+		t.row("upstream proxy", "from "+policy.RefName(p.Egress.UpstreamProxy))
 	}
 	t.row("workspace", workspace(p))
 	t.row("builds", orNone(p.Builds)...)
@@ -122,83 +122,16 @@ func egress(set policy.Set) []string {
 				line += fmt.Sprintf(":%d", port)
 			}
 		}
-		for _, extra := range traits(r) {
+		for _, extra := range policy.Traits(r) {
 			line += "  " + extra
 		}
 		lines = append(lines, line)
 		for _, m := range r.Matches {
-			lines = append(lines, "    "+MatchLine(m))
+			lines = append(lines, "    "+policy.DescribeMatch(m))
 		}
 	}
 	if len(lines) == 0 {
 		return []string{"nothing"}
 	}
 	return lines
-}
-
-func traits(r policy.Route) []string {
-	var out []string
-	if r.Owner != "" {
-		out = append(out, "("+r.Owner+")")
-	}
-	if r.Auth != nil {
-		out = append(out, "credential "+refName(r.Auth.TokenRef)+" injected")
-	}
-	if r.TLS == policy.TLSPassthrough {
-		out = append(out, "not inspected (passthrough)")
-	}
-	if r.Git == policy.GitFetch {
-		out = append(out, "git fetch")
-	}
-	if r.ConnectTo != "" {
-		out = append(out, "dialled at "+r.ConnectTo)
-	}
-	if r.UpstreamCA != "" {
-		out = append(out, "own CA")
-	}
-	for _, p := range r.AllowPrivate {
-		out = append(out, "may be in "+p.String())
-	}
-	return out
-}
-
-// MatchLine is what one match allows, in words.
-func MatchLine(m policy.Match) string {
-	methods := "any method"
-	if len(m.Methods) > 0 {
-		methods = strings.Join(m.Methods, ",")
-	}
-	var paths []string
-	for _, p := range m.Paths {
-		switch p.Type {
-		case "exact":
-			paths = append(paths, p.Value)
-		case "regex":
-			paths = append(paths, "~"+p.Value)
-		default:
-			paths = append(paths, p.Value+"*")
-		}
-	}
-	if len(paths) == 0 {
-		paths = []string{"any path"}
-	}
-	line := methods + " " + strings.Join(paths, " ")
-	for _, h := range m.Headers {
-		line += " with " + h.Name
-	}
-	return line
-}
-
-// refName names where a value comes from without showing a URL that may hold it.
-func refName(ref string) string {
-	scheme, rest, ok := strings.Cut(ref, ":")
-	switch {
-	case !ok:
-		return ref
-	case scheme == "literal":
-		return "the manifest"
-	case scheme == "cmd":
-		return "a command"
-	}
-	return scheme + " " + rest
 }

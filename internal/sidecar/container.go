@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/guest/wire"
+	"github.com/bot-bottle/bot-bottle/internal/guest/wire/mux"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/fence"
 	"github.com/bot-bottle/bot-bottle/internal/stdio"
 	"golang.org/x/sys/unix"
 )
 
-// runContainer is the sidecar in a container of its own: its owner speaks on the standard streams,
-// the audit log is mounted, and the listeners wait at the meeting place of the bottle's container.
+// runContainer is the sidecar in a container of its own: its owner speaks on the first stream over
+// the standard ones and lets operators in on others, the audit log is mounted, and the listeners wait at the meeting place of the bottle's container.
 func runContainer(started time.Time) error {
-	owner, err := stdio.Take()
+	streams, err := stdio.Take()
 	if err != nil {
 		return err
 	}
@@ -37,8 +38,16 @@ func runContainer(started time.Time) error {
 	if err != nil {
 		return fmt.Errorf("cannot watch memory: %w", err)
 	}
+	outside, err := mux.Guest(streams)
+	if err != nil {
+		return err
+	}
+	owner, err := outside.Accept()
+	if err != nil {
+		return fmt.Errorf("cannot reach the owner: %w", err)
+	}
 	p := &process{
-		started: started, owner: owner, handover: meet, joined: true, logFile: log, inbox: inbox, memory: memory,
+		started: started, owner: owner, handover: meet, joined: true, status: outside, logFile: log, inbox: inbox, memory: memory,
 		counted: &counter{}, ended: make(chan error, 1),
 	}
 	return p.run(context.Background())

@@ -15,7 +15,6 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/need"
-	"github.com/bot-bottle/bot-bottle/internal/policy"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
@@ -208,8 +207,8 @@ func askStatus(path string) int {
 		fmt.Print("nothing")
 		return 0
 	}
-	var set policy.Set
-	if json.Unmarshal(response.Result, &set) == nil && len(set.Routes) == 1 {
+	var live control.Live
+	if json.Unmarshal(response.Result, &live) == nil && len(live.Egress.Routes) == 1 {
 		fmt.Print("result")
 	}
 	return 0

@@ -119,12 +119,14 @@ func (k routeKind) Apply(candidate json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	return k.p.egress.Load().ChangePolicy(func(rules *policy.Rules) (policy.Set, error) {
+	_, err = k.p.amend("an approval", func(control.Live) (policy.Set, error) {
+		rules := k.p.egress.Load().Rules()
 		if _, err := rules.Offer(route); err != nil {
-			return policy.Set{}, err
+			return policy.Set{}, fault.New(fault.Denied, "%w", err)
 		}
 		return rules.With(route)
 	})
+	return err
 }
 
 func decodeRoute(candidate json.RawMessage) (policy.Route, error) {

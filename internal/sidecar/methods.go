@@ -11,7 +11,6 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
-	"github.com/bot-bottle/bot-bottle/internal/policy"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 	"golang.org/x/sync/errgroup"
@@ -63,36 +62,6 @@ func (p *process) sharedMethods() map[string]control.Handler {
 	methods[control.MethodSetRoutes] = p.setRoutes
 	methods[control.MethodStats] = p.stats
 	return methods
-}
-
-func (p *process) routes(context.Context, []byte) (any, error) {
-	proxy := p.egress.Load()
-	if proxy == nil {
-		return nil, notConfigured()
-	}
-	return proxy.Rules().Set(), nil
-}
-
-func (p *process) setRoutes(_ context.Context, params []byte) (any, error) {
-	var set policy.Set
-	if err := control.Decode(params, &set); err != nil {
-		return nil, err
-	}
-	proxy := p.egress.Load()
-	if proxy == nil {
-		return nil, notConfigured()
-	}
-	err := p.tokens.covers(set)
-	if err == nil {
-		err = proxy.SetPolicy(set)
-	}
-	if err != nil {
-		p.counted.Record(audit.Event{Kind: "lifecycle", Verdict: "deny", Message: "routes kept as they were", Reason: err.Error()})
-		return nil, fault.New(fault.Invalid, "cannot change the routes: %w", err)
-	}
-	p.counted.Record(audit.Event{Kind: "lifecycle", Message: fmt.Sprintf("routes replaced: %d", len(set.Routes))})
-	p.desk.Load().Changed()
-	return nil, nil
 }
 
 func (p *process) stats(context.Context, []byte) (any, error) {

@@ -25,8 +25,8 @@ type process struct {
 	started  time.Time
 	owner    net.Conn
 	handover func() (net.Conn, error) // where the listeners come from
-	joined   bool                     // the handover stays open for as long as the bottle lives
-	status   net.Listener             // nil: no other process asks
+	joined   bool                     // in a container: the handover stays open while the bottle lives, and operators come through the owner
+	status   net.Listener             // other processes of the operator
 	logFile  *os.File
 	inbox    *os.File // the journal of proposals
 	memory   *os.File
@@ -34,7 +34,8 @@ type process struct {
 	ended    chan error // the first reason to end; nil for an order
 
 	claimed    atomic.Bool // by the one configure
-	tokens     *Tokens     // set before egress, as the next two
+	live       live
+	tokens     *Tokens // set before egress, as the next two
 	inspectors *inspectors
 	redactor   atomic.Pointer[secret.Redactor]
 	egress     atomic.Pointer[egress.Server]
@@ -59,9 +60,7 @@ func (p *process) run(ctx context.Context) error {
 		p.end(control.Serve(ctx, p.owner, p.ownerMethods(ctx, group)))
 		return nil
 	})
-	if p.status != nil {
-		group.Go(func() error { return p.serveStatus(ctx) })
-	}
+	group.Go(func() error { return p.serveStatus(ctx) })
 	done := make(chan error, 1)
 	go func() { done <- group.Wait() }()
 	var reason error

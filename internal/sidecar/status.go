@@ -32,6 +32,9 @@ func (p *process) serveStatus(ctx context.Context) error {
 			}
 			return nil
 		}
+		if err != nil && p.joined {
+			return nil // the streams have ended, and with them the owner's
+		}
 		if err != nil {
 			return fmt.Errorf("cannot accept on the status socket: %w", err)
 		}
@@ -49,7 +52,7 @@ func (p *process) serveStatus(ctx context.Context) error {
 }
 
 func (p *process) serveOperator(ctx context.Context, conn net.Conn) {
-	if checkPeer(conn) != nil {
+	if !p.joined && checkPeer(conn) != nil { // the owner's socket has a mode, and no peer but the owner
 		conn.Close()
 		return
 	}

@@ -148,9 +148,10 @@ func TestOneWayOut(t *testing.T) {
 func TestRoutesChangeWhileItRuns(t *testing.T) {
 	r, ready := configured(t)
 	client := agent(t, r, ready)
-	set, err := r.client.Routes(t.Context())
-	if err != nil || len(set.Routes) != 1 || set.Routes[0].Host != "example.com" {
-		t.Fatalf("routes are %+v, %v", set, err)
+	live, err := r.client.Routes(t.Context())
+	set := live.Egress
+	if err != nil || live.Revision != 1 || len(set.Routes) != 1 || set.Routes[0].Host != "example.com" {
+		t.Fatalf("routes are %+v, %v", live, err)
 	}
 	operator := control.NewClient(must[net.Conn](t)(net.Dial("unix", r.status)))
 	defer operator.Close()
@@ -159,15 +160,20 @@ func TestRoutesChangeWhileItRuns(t *testing.T) {
 	unknown := set
 	unknown.Routes = append(slices.Clone(set.Routes), policy.Route{Host: "b.example", Auth: &policy.Auth{Scheme: "Bearer", TokenRef: "OTHER"}})
 	for what, set := range map[string]policy.Set{"a bad host": bad, "an unknown credential": unknown} {
-		if err := operator.SetRoutes(t.Context(), set); !fault.Is(err, fault.Invalid) {
+		if _, err := operator.SetRoutes(t.Context(), control.Live{Revision: 1, Egress: set}); !fault.Is(err, fault.Invalid) {
 			t.Errorf("%s: got %v, want a fault of kind Invalid", what, err)
+		}
+	}
+	for _, revision := range []uint64{0, 2} {
+		if _, err := operator.SetRoutes(t.Context(), control.Live{Revision: revision}); !fault.Is(err, fault.Busy) {
+			t.Errorf("at revision %d: got %v, want a fault of kind Busy", revision, err)
 		}
 	}
 	if status, _ := get(t, client, "https://example.com/"); status != 200 {
 		t.Errorf("after a refused change: %d", status)
 	}
-	if err := operator.SetRoutes(t.Context(), policy.Set{}); err != nil {
-		t.Fatal(err)
+	if now, err := operator.SetRoutes(t.Context(), control.Live{Revision: 1}); err != nil || now.Revision != 2 {
+		t.Fatal(now, err)
 	}
 	if status, _ := get(t, client, "https://example.com/"); status != 403 {
 		t.Errorf("after the route is gone: %d", status)

@@ -61,8 +61,9 @@ func New(c Config) *Driver {
 }
 
 var (
-	_ backend.Driver  = (*Driver)(nil)
-	_ backend.Truster = (*Driver)(nil)
+	_ backend.Driver   = (*Driver)(nil)
+	_ backend.Truster  = (*Driver)(nil)
+	_ backend.Operable = (*Driver)(nil)
 )
 
 // Name implements backend.Prober.
@@ -85,17 +86,17 @@ func (d *Driver) engine() (*engine.Client, error) {
 
 // life is a bottle that this process prepared.
 type life struct {
-	id       instance.ID
-	run      string
-	engine   *engine.Client
-	lock     *lock
-	agent    string // the containers' ids
-	sidecar  string
-	owner    *owner        // the agent's container
-	control  *lifeline     // the sidecar's container
-	sessions io.Closer     // where other processes come in
-	done     chan struct{} // closed when one of the two has ended
-	gone     sync.WaitGroup
+	id      instance.ID
+	run     string
+	engine  *engine.Client
+	lock    *lock
+	agent   string // the containers' ids
+	sidecar string
+	owner   *owner        // the agent's container
+	control *lifeline     // the sidecar's container
+	doors   []io.Closer   // where other processes come in
+	done    chan struct{} // closed when one of the two has ended
+	gone    sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows
 	trust    string

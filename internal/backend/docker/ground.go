@@ -19,6 +19,8 @@ import (
 const (
 	lockName  = "docker.lock"
 	guestName = "guest.sock"
+	// statusName is where other processes of the operator reach the sidecar.
+	statusName = "sidecar.sock"
 
 	passwdName = "passwd"
 	groupName  = "group"
@@ -29,7 +31,7 @@ const (
 // is in it.
 func removeRun(run string) error {
 	var errs []error
-	for _, name := range []string{guestName, passwdName, groupName, trustName, lockName} {
+	for _, name := range []string{guestName, statusName, passwdName, groupName, trustName, lockName} {
 		if err := os.Remove(filepath.Join(run, name)); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
 			errs = append(errs, err)
 		}

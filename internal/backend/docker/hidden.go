@@ -13,6 +13,7 @@ import (
 func hidden(p *plan.Plan) []wire.Path {
 	all := []wire.Path{
 		{Name: "the guest's control socket", Path: filepath.Join(p.Paths.Run, guestName)},
+		{Name: "the sidecar's status socket", Path: filepath.Join(p.Paths.Run, statusName)},
 		{Name: "the sidecar's meeting place", Path: wire.HandoverSocket},
 		{Name: "the docker socket", Path: "/run/docker.sock"},
 		{Name: "the docker socket's other name", Path: "/var/run/docker.sock"},

@@ -118,8 +118,8 @@ func (l *life) hangUp() {
 	if l.control != nil {
 		l.control.close()
 	}
-	if l.sessions != nil {
-		_ = l.sessions.Close()
+	for _, door := range l.doors {
+		_ = door.Close()
 	}
 }
 
@@ -143,6 +143,7 @@ func (l *life) remove(ctx context.Context) error {
 			case <-timer.C:
 			case <-ctx.Done():
 			}
+			l.control.cut()
 		}
 		if l.sidecar == "" {
 			return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/enginetest"
 	"github.com/bot-bottle/bot-bottle/internal/guest"
 	"github.com/bot-bottle/bot-bottle/internal/guest/wire"
+	"github.com/bot-bottle/bot-bottle/internal/guest/wire/mux"
 	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
 	"github.com/bot-bottle/bot-bottle/internal/stdio"
@@ -80,7 +81,17 @@ func TestContract(t *testing.T) {
 // testSidecar answers every TCP connection with where it meant to go, and every name with
 // NXDOMAIN. It lives as long as its owner.
 func testSidecar() int {
-	owner, err := stdio.Take()
+	streams, err := stdio.Take()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	outside, err := mux.Guest(streams)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	owner, err := outside.Accept()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

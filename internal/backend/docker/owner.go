@@ -3,7 +3,6 @@ package docker
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -67,29 +66,34 @@ func (o *owner) why(err error) error {
 	return err
 }
 
-// lifeline is this process's end of the sidecar's container. Closing its end, or the end of this
-// process, ends the sidecar.
+// lifeline is this process's end of the sidecar's container. Its first stream is the owner's;
+// closing that, or the end of this process, ends the sidecar. Each further one is an operator's.
 type lifeline struct {
-	end  net.Conn // for the control client
-	far  net.Conn
-	said *tail
-	over chan struct{} // closed when the container's streams have ended
+	outside *mux.Session
+	end     net.Conn // for the control client
+	said    *tail
+	over    <-chan struct{} // closed when the container's streams have ended
 }
 
-func hold(attached net.Conn, said *tail) *lifeline {
-	l := &lifeline{said: said, over: make(chan struct{})}
-	l.end, l.far = net.Pipe()
-	go func() {
-		_, _ = io.Copy(attached, l.far)
-		_ = attached.Close()
-	}()
-	go func() {
-		defer close(l.over)
-		_, _ = io.Copy(l.far, attached)
-		_ = l.far.Close()
-		_ = attached.Close()
-	}()
-	return l
+func hold(attached net.Conn, said *tail) (*lifeline, error) {
+	outside, err := mux.Host(attached)
+	if err != nil {
+		return nil, err
+	}
+	first, err := outside.Open()
+	if err != nil {
+		_ = outside.Close()
+		return nil, fmt.Errorf("cannot reach the sidecar: %w", err)
+	}
+	return &lifeline{outside: outside, end: ownerEnd{first}, said: said, over: outside.CloseChan()}, nil
+}
+
+// ownerEnd can be closed by whoever is first, also when the container is gone.
+type ownerEnd struct{ net.Conn }
+
+func (e ownerEnd) Close() error {
+	_ = e.Conn.Close() // fails only where there is nothing left to close
+	return nil
 }
 
 // why adds to a failure what the sidecar said, where it has ended.
@@ -102,9 +106,13 @@ func (l *lifeline) why(err error) error {
 	}
 }
 
+// close asks the sidecar to end, which it does when its log is written.
 func (l *lifeline) close() { _ = l.end.Close() }
 
-// tail keeps the end of what a container says.
+// cut ends the streams without asking.
+func (l *lifeline) cut() { _ = l.outside.Close() }
+
+// tail keeps// tail keeps the end of what a container says.
 type tail struct {
 	mu   sync.Mutex // guards text
 	text []byte

@@ -19,6 +19,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/engine"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/guest/wire"
+	"github.com/bot-bottle/bot-bottle/internal/guest/wire/mux"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/undo"
@@ -192,7 +193,11 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	})
 	err = work.Wait()
 	if sidecarEnd != nil {
-		l.control = hold(sidecarEnd, sidecarSaid)
+		var held error
+		if l.control, held = hold(sidecarEnd, sidecarSaid); held != nil {
+			_ = sidecarEnd.Close()
+			err = errors.Join(err, held)
+		}
 	}
 	if agentEnd != nil {
 		var owned error
@@ -278,11 +283,13 @@ func (l *life) connect(ctx context.Context, s wire.Setup) error {
 	if len(p.Listeners) == 0 {
 		return fmt.Errorf("cannot build %q: its guest names no listener", l.id)
 	}
-	door, err := openDoor(l.run, l.owner.outside)
-	if err != nil {
-		return err
+	for name, to := range map[string]*mux.Session{guestName: l.owner.outside, statusName: l.control.outside} {
+		door, err := openDoor(l.run, name, to)
+		if err != nil {
+			return err
+		}
+		l.doors = append(l.doors, door)
 	}
-	l.sessions = door
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,8 +31,22 @@ func (d *Driver) dial(h backend.Handle) (net.Conn, error) {
 	if run == "" {
 		return nil, fault.New(fault.NotFound, "cannot find %q: the handle is not of this backend", h.ID)
 	}
+	return knock(h, run, guestName)
+}
+
+// Operate implements backend.Operable.
+func (d *Driver) Operate(_ context.Context, h backend.Handle) (net.Conn, error) {
+	run := runOf(h)
+	if run == "" {
+		return nil, fault.New(fault.NotFound, "cannot find %q: the handle is not of this backend", h.ID)
+	}
+	return knock(h, run, statusName)
+}
+
+// knock dials one of the owner's doors.
+func knock(h backend.Handle, run, name string) (net.Conn, error) {
 	var c net.Conn
-	err := inDir(run, guestName, func(path string) (err error) {
+	err := inDir(run, name, func(path string) (err error) {
 		c, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 		return err
 	})
@@ -44,19 +59,19 @@ func (d *Driver) dial(h backend.Handle) (net.Conn, error) {
 	return c, nil
 }
 
-// door lets other processes of this user speak with the guest, each over a stream of its own. It
-// is a socket in the run directory, which no container sees.
+// door lets other processes of this user speak with the guest or the sidecar, each over a stream
+// of its own. It is a socket in the run directory, which no container sees.
 type door struct {
 	l       net.Listener
 	outside *mux.Session
 	all     sync.WaitGroup
 }
 
-func openDoor(run string, outside *mux.Session) (*door, error) {
-	name := filepath.Join(run, guestName)
+func openDoor(run, socket string, outside *mux.Session) (*door, error) {
+	name := filepath.Join(run, socket)
 	_ = os.Remove(name) // the run is locked: what is there is left over
 	d := &door{outside: outside}
-	err := inDir(run, guestName, func(path string) (err error) {
+	err := inDir(run, socket, func(path string) (err error) {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 		if err != nil {
 			return err

@@ -53,6 +53,7 @@ func New(c Config) *Driver {
 var (
 	_ backend.Driver     = (*Driver)(nil)
 	_ backend.Truster    = (*Driver)(nil)
+	_ backend.Operable   = (*Driver)(nil)
 	_ backend.Rememberer = (*Driver)(nil)
 )
 

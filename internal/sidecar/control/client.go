@@ -14,7 +14,6 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
-	"github.com/bot-bottle/bot-bottle/internal/policy"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 )
 
@@ -49,15 +48,18 @@ func (c *Client) Configure(ctx context.Context, config Config, secrets map[strin
 }
 
 // Routes returns the policy in force.
-func (c *Client) Routes(ctx context.Context) (policy.Set, error) {
-	var set policy.Set
-	err := c.call(ctx, MethodRoutes, nil, &set)
-	return set, err
+func (c *Client) Routes(ctx context.Context) (Live, error) {
+	var live Live
+	err := c.call(ctx, MethodRoutes, nil, &live)
+	return live, err
 }
 
-// SetRoutes replaces the policy. After an error the old one is still in force.
-func (c *Client) SetRoutes(ctx context.Context, set policy.Set) error {
-	return c.call(ctx, MethodSetRoutes, set, nil)
+// SetRoutes replaces the policy of that revision and returns what is in force then. It is
+// fault.Busy where another change came first. After an error the old policy is still in force.
+func (c *Client) SetRoutes(ctx context.Context, live Live) (Live, error) {
+	var now Live
+	err := c.call(ctx, MethodSetRoutes, live, &now)
+	return now, err
 }
 
 // Stats returns what the sidecar has done so far.

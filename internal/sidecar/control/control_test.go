@@ -56,7 +56,7 @@ func TestWaitingHandlerEndsWithItsClient(t *testing.T) {
 		control.MethodRoutes: func(ctx context.Context, _ []byte) (any, error) {
 			close(entered)
 			<-ctx.Done()
-			return policy.Set{}, nil
+			return control.Live{}, nil
 		},
 	})
 	go func() {
@@ -75,7 +75,7 @@ func TestClientThatGaveUpTrustsNoLaterAnswer(t *testing.T) {
 	client, _ := serve(t, map[string]control.Handler{
 		control.MethodRoutes: func(ctx context.Context, _ []byte) (any, error) {
 			<-ctx.Done()
-			return policy.Set{}, nil
+			return control.Live{}, nil
 		},
 		control.MethodStats: func(context.Context, []byte) (any, error) { return control.Stats{Routes: 7}, nil },
 	})
@@ -97,7 +97,7 @@ func TestParamsAreWipedAfterTheHandler(t *testing.T) {
 			return nil, nil
 		},
 	})
-	if err := client.SetRoutes(t.Context(), policy.Set{Log: "full"}); err != nil {
+	if _, err := client.SetRoutes(t.Context(), control.Live{Egress: policy.Set{Log: "full"}}); err != nil {
 		t.Fatal(err)
 	}
 	if len(seen) == 0 || strings.Trim(string(seen), "\x00") != "" {

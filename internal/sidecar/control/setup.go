@@ -40,6 +40,12 @@ type Renewal struct {
 	Value string `json:"value"`
 }
 
+// Live is the policy in force. Each change gives it the next revision.
+type Live struct {
+	Revision uint64     `json:"revision"`
+	Egress   policy.Set `json:"egress"`
+}
+
 // Stats tell what a sidecar has done so far.
 type Stats struct {
 	UptimeSeconds float64 `json:"uptime_seconds"`

@@ -24,8 +24,8 @@ const MaxMessage = 4 << 20
 // process of the same user on the status socket.
 const (
 	MethodConfigure = "configure"  // Setup → Ready; once, by the owner
-	MethodRoutes    = "routes"     // nothing → policy.Set; owner, operator
-	MethodSetRoutes = "set-routes" // policy.Set → nothing; owner, operator
+	MethodRoutes    = "routes"     // nothing → Live; owner, operator
+	MethodSetRoutes = "set-routes" // Live → Live; owner, operator
 	MethodStats     = "stats"      // nothing → Stats; owner, operator
 	MethodProposals = "proposals"  // ProposalsQuery → Proposals, at once or at the next change; owner, operator
 	MethodProposal  = "proposal"   // ProposalRef → ask.Proposal; owner, operator
