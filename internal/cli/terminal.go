@@ -108,10 +108,10 @@ func converse(ctx context.Context, prompt string, echo bool, read func(*os.File)
 
 // hush switches the echo off.
 func hush(tty *os.File) error {
-	modes, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	modes, err := unix.IoctlGetTermios(int(tty.Fd()), getSettings)
 	if err == nil {
 		modes.Lflag &^= unix.ECHO
-		err = unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, modes)
+		err = unix.IoctlSetTermios(int(tty.Fd()), setSettings, modes)
 	}
 	if err != nil {
 		return fault.New(fault.Internal, "cannot use the terminal: %w", err)

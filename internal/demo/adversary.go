@@ -205,13 +205,6 @@ func token() (bool, string) {
 	return false, fmt.Sprintf("not in the environment, nor in the %d readable of %d places of /proc", looked, len(files)+len(more))
 }
 
-func namespace() (bool, string) {
-	if err := syscall.Unshare(syscall.CLONE_NEWUSER); err != nil {
-		return false, short(err)
-	}
-	return true, "made a user namespace"
-}
-
 // short is the last part of an error, which says why.
 func short(err error) string {
 	if err == nil {

@@ -28,7 +28,7 @@ func Changed(dir string, since time.Time) bool {
 		if err != nil {
 			return err
 		}
-		if st, ok := info.Sys().(*syscall.Stat_t); !ok || time.Unix(st.Ctim.Unix()).After(since) {
+		if st, ok := info.Sys().(*syscall.Stat_t); !ok || changeTime(st).After(since) {
 			return errChanged
 		}
 		return nil
@@ -51,7 +51,7 @@ func Mark(dir string) (time.Time, error) {
 		if err := errors.Join(probe.Chmod(0o600), syscall.Fstat(int(probe.Fd()), &st)); err != nil {
 			return time.Time{}, fmt.Errorf("cannot mark the time at %s: %w", dir, err)
 		}
-		now := time.Unix(st.Ctim.Unix())
+		now := changeTime(&st)
 		if first.IsZero() {
 			first = now
 		}

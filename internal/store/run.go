@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
@@ -148,14 +146,14 @@ func (r *Run) take(create int) error {
 	if err != nil {
 		return writable(err, "cannot lock %q", r.ID)
 	}
-	// A lock of the open file, see fcntl(2): unlike flock(2) it can be asked about without taking it.
-	whole := unix.Flock_t{Type: unix.F_WRLCK}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &whole); err != nil {
+	held, err := lock(f)
+	if held {
 		_ = f.Close()
-		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-			return fault.WithHint(fault.New(fault.Busy, "%q is running", r.ID),
-				"join it with bot-bottle attach %s, or end it with bot-bottle stop %s", r.ID, r.ID)
-		}
+		return fault.WithHint(fault.New(fault.Busy, "%q is running", r.ID),
+			"join it with bot-bottle attach %s, or end it with bot-bottle stop %s", r.ID, r.ID)
+	}
+	if err != nil {
+		_ = f.Close()
 		return fault.New(fault.Internal, "cannot lock %q: %w", r.ID, err)
 	}
 	if !isAt(f, path) {
@@ -191,9 +189,7 @@ func (r *Run) Running() bool {
 		return false
 	}
 	defer func() { _ = f.Close() }()
-	held := unix.Flock_t{Type: unix.F_WRLCK}
-	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &held)
-	return err == nil && held.Type != unix.F_UNLCK
+	return locked(f)
 }
 
 // WriteRecord replaces metadata.json.

@@ -155,9 +155,9 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	if err := d.clear(ctx, l); err != nil {
 		return err
 	}
-	program, err := d.Program()
+	program, err := d.program(ctx, l.engine)
 	if err != nil {
-		return fault.New(fault.Internal, "cannot find this program: %w", err)
+		return err
 	}
 	image, err := d.sidecarImage(ctx, l.engine, program)
 	if err != nil {

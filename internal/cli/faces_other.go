@@ -1,0 +1,19 @@
+//go:build !linux
+
+package cli
+
+import (
+	"os"
+
+	"github.com/bot-bottle/bot-bottle/internal/backend"
+	"github.com/bot-bottle/bot-bottle/internal/backend/docker"
+	"github.com/bot-bottle/bot-bottle/internal/store"
+)
+
+// face runs nothing here: the hidden faces are those of the program for Linux, in the containers.
+func face([]string) (code int, hidden bool) { return 0, false }
+
+// drivers are the backends of this system.
+func drivers(home *store.Home) []backend.Driver {
+	return []backend.Driver{docker.New(docker.Config{Program: os.Executable, Root: home.State(), Getenv: os.Getenv, Progress: say})}
+}
