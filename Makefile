@@ -19,6 +19,12 @@ help: ## list the targets
 build: ## build bin/bot-bottle, static and stripped
 	$(BUILD) -o bin/bot-bottle ./cmd/bot-bottle
 
+.PHONY: release
+release: ## build dist/ for Linux and macOS, amd64 and arm64
+	for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do \
+	  GOOS=$${target%/*} GOARCH=$${target#*/} $(BUILD) -o dist/bot-bottle-$$(echo $$target | tr / -) ./cmd/bot-bottle || exit 1; \
+	done
+
 .PHONY: demo
 demo: ## show every guard at work: no account, no network
 	./scripts/setup demo

@@ -113,7 +113,7 @@ func furnish(run string, w who) error {
 	for name, content := range map[string]string{
 		passwdName: fmt.Sprintf("root:x:0:0:root:/:/usr/sbin/nologin\n%s:x:%d:%d::%s:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n", plan.User, w.uid, w.gid, plan.Home),
 		groupName:  fmt.Sprintf("root:x:0:\n%s:x:%d:\nnogroup:x:65534:\n", plan.User, w.gid),
-		trustName:  string(hostBundle()),
+		trustName:  string(hostBundle(bundles())),
 	} {
 		path := filepath.Join(run, name)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -135,23 +135,6 @@ func extendTrust(run, pem string) error {
 	_, err = f.WriteString("\n" + pem)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("cannot extend the trust bundle: %w", err)
-	}
-	return nil
-}
-
-// hostBundle is the host's trusted certificates, from where distributions keep them in one file;
-// nothing where there is none.
-func hostBundle() []byte {
-	for _, name := range []string{
-		plan.CABundle,
-		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-		"/etc/pki/tls/certs/ca-bundle.crt",
-		"/etc/ssl/ca-bundle.pem",
-		"/etc/ssl/cert.pem",
-	} {
-		if content, err := os.ReadFile(name); err == nil {
-			return content
-		}
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func (d *Driver) sidecarImage(ctx context.Context, e *engine.Client, program str
 	if own := d.Getenv("BOT_BOTTLE_SIDECAR_IMAGE"); own != "" {
 		return own, nil
 	}
-	trust := hostBundle()
+	trust := hostBundle(bundles())
 	tag, err := programTag(program, trust)
 	if err != nil {
 		return "", err
