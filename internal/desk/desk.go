@@ -97,7 +97,10 @@ func New(config Config, deps Deps) (*Desk, error) {
 	}
 	d := &Desk{id: config.ID, deps: deps, journal: j, open: map[string]*item{}, revision: 1, changed: make(chan struct{})}
 	d.all = replay(config.ID, past)
-	return d, d.resume()
+	if err := d.resume(); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // resume brings what the journal says into force.

@@ -58,7 +58,7 @@ func openJournal(file *os.File) (*journal, []entry, error) {
 	j := &journal{file}
 	if len(raw) > 0 && raw[len(raw)-1] != '\n' {
 		// The mark keeps a line that lacked nothing but its end from being read the next time.
-		if _, err := file.Write([]byte(" cut short\n")); err != nil {
+		if _, err := file.WriteString(" cut short\n"); err != nil {
 			return nil, nil, fmt.Errorf("cannot write the proposals: %w", err)
 		}
 	}

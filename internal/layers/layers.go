@@ -88,7 +88,8 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/backend/native":            drivers,
 		"internal/planner":                   drivers,
 
-		"internal/bottle": bottles,
+		"internal/bottle":         bottles,
+		"internal/operator/inbox": bottles,
 
 		"internal/demo":          operators,
 		"internal/operator/view": operators,

@@ -130,7 +130,9 @@ func (r *Rules) Missing(q Request) (route Route, ok bool) {
 func extended(found []*rule, q Request) (Route, bool) {
 	have := found[0].route
 	route := *have
-	route.Host, route.Ports = q.host, []uint16{q.port}
+	if route.Host = q.host; !slices.Contains(found[0].ports, q.port) {
+		route.Ports = []uint16{q.port}
+	}
 	if len(have.Matches) > 0 {
 		route.Matches = []Match{{Methods: []string{q.method}, Paths: []PathMatch{{Type: "exact", Value: q.target.Path}}}}
 	}

@@ -2,88 +2,93 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 )
 
 // YAML is the route as an entry of egress.routes in a bottle's file, without indentation; the
 // certificates of UpstreamCA are not in it.
-func (route *Route) YAML() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "- host: %s\n", scalar(route.Host))
-	if len(route.Ports) > 0 {
-		ports := make([]string, len(route.Ports))
-		for i, p := range route.Ports {
-			ports[i] = strconv.Itoa(int(p))
-		}
-		fmt.Fprintf(&b, "  ports: [%s]\n", strings.Join(ports, ", "))
-	}
-	if len(route.Matches) > 0 {
-		b.WriteString("  matches:\n")
-		for _, m := range route.Matches {
-			b.WriteString(m.yaml())
+func (route *Route) YAML() string { return "- " + strings.Join(route.fields(), "\n  ") + "\n" }
+
+// Flow is YAML on one line, without the dash.
+func (route *Route) Flow() string { return "{" + strings.Join(route.fields(), ", ") + "}" }
+
+func (route *Route) fields() []string {
+	fields := []string{"host: " + scalar(route.Host)}
+	add := func(key, value string) {
+		if value != "" {
+			fields = append(fields, key+": "+value)
 		}
 	}
-	if a := route.Auth; a != nil {
-		fmt.Fprintf(&b, "  auth: {scheme: %s, token_ref: %s", a.Scheme, scalar(a.TokenRef))
-		if a.Username != "" {
-			fmt.Fprintf(&b, ", username: %s", scalar(a.Username))
-		}
-		if a.Name != "" {
-			fmt.Fprintf(&b, ", name: %s", scalar(a.Name))
-		}
-		b.WriteString("}\n")
+	add("ports", flowList(route.Ports, func(p uint16) string { return strconv.Itoa(int(p)) }))
+	add("matches", flowList(route.Matches, func(m Match) string { return m.Flow() }))
+	add("auth", route.Auth.flow())
+	if route.TLS != TLSIntercept {
+		add("tls", string(route.TLS))
 	}
-	if route.TLS != "" && route.TLS != TLSIntercept {
-		fmt.Fprintf(&b, "  tls: %s\n", route.TLS)
-	}
-	if len(route.AllowPrivate) > 0 {
-		ranges := make([]string, len(route.AllowPrivate))
-		for i, p := range route.AllowPrivate {
-			ranges[i] = scalar(p.String())
-		}
-		fmt.Fprintf(&b, "  allow_private: [%s]\n", strings.Join(ranges, ", "))
-	}
-	if route.Git != "" && route.Git != GitNone {
-		fmt.Fprintf(&b, "  git: %s\n", route.Git)
+	add("allow_private", flowList(route.AllowPrivate, func(p netip.Prefix) string { return scalar(p.String()) }))
+	if route.Git != GitNone {
+		add("git", string(route.Git))
 	}
 	if route.ConnectTo != "" {
-		fmt.Fprintf(&b, "  connect_to: %s\n", scalar(route.ConnectTo))
+		add("connect_to", scalar(route.ConnectTo))
 	}
-	b.WriteString(route.DLP.yaml())
-	return b.String()
+	add("dlp", route.DLP.flow())
+	return fields
 }
 
-func (m *Match) yaml() string {
-	var lines []string
-	if len(m.Methods) > 0 {
-		lines = append(lines, "methods: ["+strings.Join(m.Methods, ", ")+"]")
+// flowList is "" for an empty list.
+func flowList[T any](list []T, each func(T) string) string {
+	if len(list) == 0 {
+		return ""
 	}
-	if len(m.Paths) > 0 {
-		each := make([]string, len(m.Paths))
-		for i, p := range m.Paths {
-			each[i] = fmt.Sprintf("{type: %s, value: %s}", p.Type, scalar(p.Value))
-		}
-		lines = append(lines, "paths: ["+strings.Join(each, ", ")+"]")
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = each(v)
 	}
-	if len(m.Headers) > 0 {
-		each := make([]string, len(m.Headers))
-		for i, h := range m.Headers {
-			each[i] = fmt.Sprintf("{name: %s, value: %s}", scalar(h.Name), scalar(h.Value))
-		}
-		lines = append(lines, "headers: ["+strings.Join(each, ", ")+"]")
-	}
-	return "    - " + strings.Join(lines, "\n      ") + "\n"
+	return "[" + strings.Join(texts, ", ") + "]"
 }
 
-func (d *DLP) yaml() string {
+// Flow is the match as an entry of matches in a bottle's file, on one line.
+func (m *Match) Flow() string {
+	var fields []string
+	for _, f := range []struct{ key, value string }{
+		{"methods", flowList(m.Methods, scalar)},
+		{"paths", flowList(m.Paths, func(p PathMatch) string { return fmt.Sprintf("{type: %s, value: %s}", p.Type, scalar(p.Value)) })},
+		{"headers", flowList(m.Headers, func(h HeaderMatch) string {
+			return fmt.Sprintf("{name: %s, value: %s}", scalar(h.Name), scalar(h.Value))
+		})},
+	} {
+		if f.value != "" {
+			fields = append(fields, f.key+": "+f.value)
+		}
+	}
+	return "{" + strings.Join(fields, ", ") + "}"
+}
+
+func (a *Auth) flow() string {
+	if a == nil {
+		return ""
+	}
+	text := fmt.Sprintf("{scheme: %s, token_ref: %s", a.Scheme, scalar(a.TokenRef))
+	if a.Username != "" {
+		text += ", username: " + scalar(a.Username)
+	}
+	if a.Name != "" {
+		text += ", name: " + scalar(a.Name)
+	}
+	return text + "}"
+}
+
+func (d *DLP) flow() string {
 	var fields []string
 	detectors := func(name string, list []string, off bool) {
 		switch {
 		case off:
 			fields = append(fields, name+": false")
 		case len(list) > 0:
-			fields = append(fields, name+": ["+strings.Join(list, ", ")+"]")
+			fields = append(fields, name+": "+flowList(list, scalar))
 		}
 	}
 	detectors("outbound_detectors", d.Outbound, d.OutboundOff)
@@ -94,7 +99,7 @@ func (d *DLP) yaml() string {
 	if len(fields) == 0 {
 		return ""
 	}
-	return "  dlp: {" + strings.Join(fields, ", ") + "}\n"
+	return "{" + strings.Join(fields, ", ") + "}"
 }
 
 // scalar is a string as YAML reads it back, also within flow style: plain where that is safe, else

@@ -74,6 +74,10 @@ func (r *Run) Paths() plan.Paths {
 	}
 }
 
+// StatusSocket is where a living sidecar answers other processes of the operator: a name in a
+// directory, because the whole path may be too long for a socket's address.
+func (r *Run) StatusSocket() (dir, name string) { return r.Paths().Run, "sidecar.sock" }
+
 // AgentEnv holds the literals of the agent's environment, mode 0600.
 func (r *Run) AgentEnv() string { return filepath.Join(r.dir, "agent", "agent.env") }
 
