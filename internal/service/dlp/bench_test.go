@@ -3,7 +3,9 @@ package dlp_test
 import (
 	"math/rand"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/service/dlp"
@@ -15,6 +17,7 @@ func bench(b *testing.B, p []byte) {
 	e := dlp.New([]dlp.Known{{Name: "K", Value: secret.New("correct-horse-Battery-9931-staple")}})
 	e.Warm()
 	b.SetBytes(int64(len(p)))
+	spent := cpu()
 	for b.Loop() {
 		s := e.Stream("body", all())
 		s.Write(p)
@@ -22,6 +25,15 @@ func bench(b *testing.B, p []byte) {
 			b.Fatal(f)
 		}
 	}
+	// Others may use the machine too: what counts is a core's time, not the clock's.
+	b.ReportMetric(float64(len(p))*float64(b.N)/(cpu()-spent).Seconds()/1e6, "MB/cpu-s")
+}
+
+// cpu is what this process has used of any core.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func BenchmarkText(b *testing.B) {

@@ -22,7 +22,6 @@ const (
 	in58
 	inUpper
 	inLower
-	inMark
 	inSep
 )
 
@@ -51,15 +50,25 @@ var class = func() (t [256]uint8) {
 		if c > ' ' && c <= '~' && !wordByte(c) || c == ' ' || c == '\n' || c == '\t' {
 			t[b] |= inSep
 		}
-		if marked(c) {
-			t[b] |= inMark
-		}
 	}
 	return t
 }()
 
 // decode gives every reading of v's text to child.
-func (s *scan) decode(v view) {
+func (s *scan) decode(v view, marks []mark, packs []int) {
+	zones(marks, markOdd, 2, len(v.text), func(z zone) { s.zone(v.part(z)) })
+	zones(marks, markRunes, 4, len(v.text), func(z zone) { s.unicode(v.part(z)) })
+	s.packed(v, packs)
+}
+
+// part is v's text within a zone.
+func (v view) part(z zone) view {
+	v.ends = v.ends && z.hi == len(v.text)
+	v.text, v.at = v.text[z.lo:z.hi:z.hi], v.at+z.lo
+	return v
+}
+
+func (s *scan) zone(v view) {
 	p := v.text
 	s.runs(v)
 	if bytes.IndexByte(p, '%') >= 0 {
@@ -68,7 +77,7 @@ func (s *scan) decode(v view) {
 	if bytes.IndexByte(p, '\\') >= 0 {
 		s.clusters(v, '\\', backslash, "escapes")
 	}
-	if bytes.Contains(p, []byte("&#")) || bytes.IndexByte(p, '&') >= 0 && bytes.IndexByte(p, ';') >= 0 {
+	if bytes.IndexByte(p, '&') >= 0 {
 		s.clusters(v, '&', entity, "html")
 	}
 	if bytes.IndexByte(p, '=') >= 0 {
@@ -78,10 +87,8 @@ func (s *scan) decode(v view) {
 	s.separated(v)
 	s.joined(v)
 	s.dense(v)
-	s.unicode(v)
 	s.wide(v)
 	s.uu(v)
-	s.packed(v)
 }
 
 // runs finds what may be base64, base32, base58 or hex.

@@ -52,21 +52,22 @@ func (g *grams) add(text string, what any) {
 	g.heads[h] = uint32(len(g.words))
 }
 
-// find calls hit with every place of every pattern.
-func (g *grams) find(p []byte, t *[256]uint8, hit func(at int, what any)) {
-	if len(p) < 3 {
+// find calls hit with every place of every pattern that begins in p[lo:hi].
+func (g *grams) find(p []byte, lo, hi int, t *[256]uint8, hit func(at int, what any)) {
+	hi = min(hi, len(p)-2)
+	if lo >= hi {
 		return
 	}
-	v := uint32(t[p[0]])<<8 | uint32(t[p[1]])<<16
-	for i, b := range p[2:] {
+	v := uint32(t[p[lo]])<<8 | uint32(t[p[lo+1]])<<16
+	for i, b := range p[lo+2 : hi+2] {
 		v = v>>8 | uint32(t[b])<<16
 		h := gram(v)
 		if g.bits[h>>6&1023]&(1<<(h&63)) == 0 {
 			continue
 		}
 		for n := g.heads[h&0xffff]; n > 0; n = g.words[n-1].next {
-			if startsFolded(p[i:], g.words[n-1].text, t) {
-				hit(i, g.words[n-1].what)
+			if startsFolded(p[lo+i:], g.words[n-1].text, t) {
+				hit(lo+i, g.words[n-1].what)
 			}
 		}
 	}

@@ -43,26 +43,24 @@ func deflated(p []byte) bool {
 	return p[0]&6 == 2
 }
 
-// marks are the first bytes of what magic knows.
-func marked(b byte) bool {
-	return b == 0x1f || b == 0x28 || b == 'P' || b == 'B' || b == 0x78 || b == 0x68 || b == 0x58
+// magicAt tells for one byte of each mark how far it stands from its beginning: a byte that is
+// rare in text.
+var magicAt = [256]int{
+	0x1f: 0, 0xb5: 1, 0x03: 2, 'Z': 1,
+	0x01: 1, 0x5e: 1, 0x9c: 1, 0xda: 1, // after 0x78
+	0x05: 1, 'C': 1, 0x81: 1, 0xde: 1, // after 0x68
+	0x09: 1, 'G': 1, 0x85: 1, 0xd4: 1, // after 0x58
 }
 
 // packed reads compressed data wherever in v it begins. Data that ends with the window is read
 // as far as it goes: unpacking a stream's own compression is Stream's business.
-func (s *scan) packed(v view) {
-	p := v.text
+func (s *scan) packed(v view, packs []int) {
 	if len(v.steps) == 0 {
 		return // Stream unpacks what begins in it, however long it is
 	}
-	for i := 0; i+6 <= len(p); i++ {
-		if !marked(p[i]) {
-			continue
-		}
+	p := v.text
+	for _, i := range packs {
 		name := magic(p[i:])
-		if name == "" {
-			continue
-		}
 		out, err := unpack(name, p[i:], s.work)
 		if errors.Is(err, errTooMuch) {
 			s.limit(v, RuleWork)

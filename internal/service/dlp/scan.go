@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"hash/maphash"
 	"slices"
-
-	"github.com/bot-bottle/bot-bottle/internal/service/dlp/rules"
 )
 
 const (
@@ -28,21 +26,35 @@ type scan struct {
 	base  int64
 	out   []Finding
 	more  bool // the stream goes on behind this window
+
+	// Scratch space that the views on their way share, each behind the last.
+	marks []mark
+	packs []int
+	hits  []ruleAt
 }
 
 // view is a text on its way to plain: the window itself or something decoded from it.
 type view struct {
 	text   []byte
+	at     int // of text, in the whole of which it is a zone
 	steps  []string
 	lo, hi int  // what it came from, in the window
 	ends   bool // it ends where the window does
 }
 
 func (e *Engine) window(text []byte, base int64, place string, use Detectors, more bool) []Finding {
-	s := &scan{e: e, t: e.table(), use: use, seed: maphash.MakeSeed(), place: place, base: base, more: more}
+	s := &scan{e: e, t: e.table(), use: use, seed: maphash.MakeSeed(), place: place}
+	s.window(text, base, more)
+	return s.out
+}
+
+// window looks at one window. It keeps where compressed data may begin in packs.
+func (s *scan) window(text []byte, base int64, more bool) {
+	s.base, s.more = base, more
+	s.out, s.marks, s.packs = nil, s.marks[:0], s.packs[:0]
+	clear(s.seen)
 	s.work = maxWork + workRatio*len(text)
 	s.look(view{text: text, hi: len(text), ends: true})
-	return s.out
 }
 
 // Scan looks at a whole text, of which it is all.
@@ -51,8 +63,15 @@ func (e *Engine) Scan(text []byte, place string, use Detectors) []Finding {
 }
 
 func (s *scan) look(v view) {
-	s.match(v)
-	s.decode(v)
+	m, p := len(s.marks), len(s.packs)
+	s.marks, s.packs = survey(v.text, s.marks, s.packs)
+	marks, packs := s.marks[m:], s.packs[p:]
+	s.match(v, marks)
+	s.decode(v, marks, packs)
+	s.marks = s.marks[:m]
+	if len(v.steps) > 0 {
+		s.packs = s.packs[:p]
+	}
 }
 
 // child takes what a decoder made of text[lo:hi].
@@ -62,7 +81,7 @@ func (s *scan) child(v view, lo, hi int, out []byte, step string) {
 	}
 	next := view{text: out, lo: v.lo, hi: v.hi, ends: v.ends && hi == len(v.text)}
 	if len(v.steps) == 0 {
-		next.lo, next.hi = lo, hi
+		next.lo, next.hi = v.at+lo, v.at+hi
 	}
 	sum := maphash.Bytes(s.seed, out)
 	if s.seen == nil {
@@ -122,46 +141,75 @@ var tokenByte = func() (t [256]bool) {
 	return t
 }()
 
-type ruleTurn struct {
-	rule *rules.Rule
-	turn turn
+// ruleAt is a keyword's place.
+type ruleAt struct {
+	ruleHit
+	at int
 }
 
 // match looks for secrets in the text of v as it stands.
-func (s *scan) match(v view) {
-	var hits map[ruleTurn][]int
-	var order []ruleTurn
-	s.t.grams.find(v.text, s.t.fold, func(at int, what any) {
+func (s *scan) match(v view, marks []mark) {
+	first := len(s.hits)
+	for b := 0; b < len(marks); b++ {
+		if marks[b]&markText == 0 {
+			continue
+		}
+		lo := max(0, b-1) * block
+		for b < len(marks) && marks[b]&markText != 0 {
+			b++
+		}
+		s.keywords(v, marks, lo, min(len(v.text), b*block))
+	}
+	// Rule by rule, each keyword's places in their order.
+	for i := first; i < len(s.hits); i++ {
+		k := s.hits[i].ruleHit
+		if k.rule == nil {
+			continue
+		}
+		places := []int{s.hits[i].at}
+		for j := i + 1; j < len(s.hits); j++ {
+			if h := &s.hits[j]; h.rule == k.rule && h.turn == k.turn {
+				places = append(places, h.at)
+				h.rule = nil
+			}
+		}
+		s.regions(v, k, places)
+	}
+	s.hits = s.hits[:first]
+}
+
+// keywords collects what stands in text[lo:hi], and looks at the bottle's own secrets at once.
+func (s *scan) keywords(v view, marks []mark, lo, hi int) {
+	s.t.grams.find(v.text, lo, hi, s.t.fold, func(at int, what any) {
 		switch hit := what.(type) {
 		case knownHit:
-			if s.use.Known {
-				s.known(v, at, hit)
+			if s.use.Known && !s.known(v, at, hit) {
+				marks[at/block] |= markOdd // a part: the others may stand around it
 			}
 		case ruleHit:
-			if !s.use.Patterns || !hit.rule.Short() && !s.near(v.text, at, hit.turn) || hit.rule.Generic && (len(v.steps) > 0 && v.steps[len(v.steps)-1] == stepJoined || !assigned(v.text[at:], s.more && v.ends)) {
+			if !s.use.Patterns || !hit.rule.Short() && !s.near(v.text, marks, at, hit.turn) || hit.rule.Generic && (len(v.steps) > 0 && v.steps[len(v.steps)-1] == stepJoined || !assigned(v.text[at:], s.more && v.ends)) {
 				return
 			}
-			k := ruleTurn{hit.rule, hit.turn}
-			if hits == nil {
-				hits = map[ruleTurn][]int{}
-			}
-			if hits[k] == nil {
-				order = append(order, k)
-			}
-			hits[k] = append(hits[k], at)
+			s.hits = append(s.hits, ruleAt{hit, at})
 		}
 	})
-	for _, k := range order {
-		s.regions(v, k, hits[k])
-	}
 }
 
 // near reports whether a run of bytes that could be a secret stands by a keyword: twelve of a
 // token's with a digit or with letters of both cases among them. It spares the rules most words.
-func (s *scan) near(p []byte, at int, t turn) bool {
+func (s *scan) near(p []byte, marks []mark, at int, t turn) bool {
 	lo, hi := max(0, at-48), min(len(p), at+200)
 	if t == reversed {
 		lo, hi = max(0, at-200), min(len(p), at+48)
+	}
+	if hi < len(p) && lo > 0 {
+		drawn := mark(0)
+		for b := lo / block; b <= hi/block && b < len(marks); b++ {
+			drawn |= marks[b]
+		}
+		if drawn&markDrawn == 0 {
+			return false
+		}
 	}
 	run, kinds := 0, uint8(0)
 	for _, b := range p[lo:hi] {
@@ -186,7 +234,7 @@ const (
 	reach  = 640 // and after it; a match that touches the end is tried again with more
 )
 
-func (s *scan) regions(v view, k ruleTurn, hits []int) {
+func (s *scan) regions(v view, k ruleHit, hits []int) {
 	far := reach
 	if k.rule.Long() {
 		far = overlap
@@ -204,7 +252,7 @@ func (s *scan) regions(v view, k ruleTurn, hits []int) {
 	}
 }
 
-func (s *scan) region(v view, k ruleTurn, lo, hi int) {
+func (s *scan) region(v view, k ruleHit, lo, hi int) {
 	for {
 		text := v.text[lo:hi]
 		if k.turn != straight {
@@ -232,7 +280,8 @@ func (s *scan) region(v view, k ruleTurn, lo, hi int) {
 	}
 }
 
-func (s *scan) known(v view, at int, hit knownHit) {
+// known reports whether enough of a secret stands there.
+func (s *scan) known(v view, at int, hit knownHit) bool {
 	k := &s.t.secrets[hit.secret]
 	lo, hi, matched := k.match(v.text, at, hit)
 	least := k.least
@@ -240,13 +289,14 @@ func (s *scan) known(v view, at int, hit knownHit) {
 		least -= 2 // the groups at both ends may be cut
 	}
 	if matched < least {
-		return
+		return false
 	}
 	name := "known-secret:" + k.Name
 	if k.Canary {
 		name = "canary"
 	}
 	s.add(v, lo, hi, name, hit.form.String(), []byte(k.value))
+	return true
 }
 
 // add records a finding. One that ends where a window ends is left to the next window, which

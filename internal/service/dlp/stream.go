@@ -2,13 +2,14 @@ package dlp
 
 import (
 	"fmt"
+	"hash/maphash"
 	"slices"
 )
 
 // A stream is looked at in windows at fixed offsets, however it is written, so that chunking
 // changes nothing. Each overlaps the next by more than any secret is long in any encoding.
 const (
-	stride  = 64 << 10
+	stride  = 112 << 10
 	overlap = 16 << 10
 )
 
@@ -35,6 +36,7 @@ type Stream struct {
 	runs    int64 // where it begins, or -1
 	shared  *shared
 	out     []Finding
+	scanner *scan
 	primed  int // bytes before offset 0 that only give context
 	dead    bool
 	atStart bool
@@ -124,8 +126,11 @@ func (s *Stream) Cleared() int64 {
 }
 
 func (s *Stream) scan(more bool) {
-	found := s.e.window(s.buf, s.base, s.place, s.use, more)
-	for _, f := range found {
+	if s.scanner == nil {
+		s.scanner = &scan{e: s.e, t: s.e.table(), use: s.use, seed: maphash.MakeSeed(), place: s.place}
+	}
+	s.scanner.window(s.buf, s.base, more)
+	for _, f := range s.scanner.out {
 		f.Steps = append(slices.Clip(s.steps), f.Steps...)
 		s.add(f)
 	}
@@ -162,18 +167,17 @@ func (s *Stream) feed(upto int) {
 		}
 		at = to
 	}
-	for i := lo; i < upto; i++ {
-		if class[p[i]]&inMark == 0 && !s.atStart || i+6 > len(p) {
-			continue
-		}
-		name := magic(p[i:])
-		if name == "" && s.atStart && i == lo && s.base+int64(i) == 0 && len(s.nodes) == 0 && p[i] != '{' && p[i] != '[' && (p[i] < ' ' || p[i] > '~') && len(p) > 16 {
-			name = "br"
-		}
+	packs := s.scanner.packs
+	if s.atStart && lo < upto {
 		s.atStart = false
-		if name != "" {
+		if len(p) > 16 && len(s.nodes) == 0 && p[lo] != '{' && p[lo] != '[' && (p[lo] < ' ' || p[lo] > '~') && magic(p[lo:]) == "" {
+			s.spawn("br", s.base+int64(lo), false, nil)
+		}
+	}
+	for _, i := range packs {
+		if i >= lo && i < upto {
 			give(i)
-			s.spawn(name, s.base+int64(i), false, nil)
+			s.spawn(magic(p[i:]), s.base+int64(i), false, nil)
 		}
 	}
 	give(upto)

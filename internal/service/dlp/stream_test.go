@@ -51,7 +51,7 @@ func TestASecretIsFoundAtEverySplitOfABody(t *testing.T) {
 }
 
 func TestASecretIsFoundAcrossEveryWindowBoundary(t *testing.T) {
-	const stride, overlap = 64 << 10, 16 << 10
+	const stride, overlap = 112 << 10, 16 << 10
 	for kind := range 8 {
 		value, e := fresh(kind)
 		text := " " + base64.StdEncoding.EncodeToString([]byte(value)) + " "
