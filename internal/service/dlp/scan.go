@@ -187,7 +187,7 @@ func (s *scan) keywords(v view, marks []mark, lo, hi int) {
 				marks[at/block] |= markOdd // a part: the others may stand around it
 			}
 		case ruleHit:
-			if !s.use.Patterns || !hit.rule.Short() && !s.near(v.text, marks, at, hit.turn) || hit.rule.Generic && (len(v.steps) > 0 && v.steps[len(v.steps)-1] == stepJoined || !assigned(v.text[at:], s.more && v.ends)) {
+			if !s.use.Patterns || !hit.rule.Short && !s.near(v.text, marks, at, hit.turn) || hit.rule.Generic && (len(v.steps) > 0 && v.steps[len(v.steps)-1] == stepJoined || !assigned(v.text[at:], s.more && v.ends)) {
 				return
 			}
 			s.hits = append(s.hits, ruleAt{hit, at})
@@ -236,7 +236,7 @@ const (
 
 func (s *scan) regions(v view, k ruleHit, hits []int) {
 	far := reach
-	if k.rule.Long() {
+	if k.rule.Long {
 		far = overlap
 	}
 	back, ahead := before, far

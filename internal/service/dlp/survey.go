@@ -175,7 +175,9 @@ func runes(q *[block]byte) bool {
 		if q[i] >= 0xc2 && q[i] < 0xf5 {
 			leads++
 			if q[i+1]&0xc0 != 0x80 {
-				broken++
+				if broken++; broken >= 3 && 2*broken > leads {
+					return false // what follows has blocks of its own
+				}
 			}
 		}
 	}

@@ -27,6 +27,10 @@ type Rule struct {
 	// Generic rules go by the words around a value, not by its form.
 	Generic bool `json:"-"`
 
+	// Short rules' secrets may be short and of one kind of letter. The end of a Long one may be
+	// kilobytes away from its beginning.
+	Short, Long bool `json:"-"`
+
 	check   func(secret []byte) bool
 	compile func() *regexp.Regexp
 	global  []allow
@@ -54,6 +58,8 @@ func All() []*Rule {
 	for _, r := range all {
 		r.compile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
 		r.Generic = r.ID == "generic-api-key"
+		r.Short = strings.HasPrefix(r.ID, "curl-") || r.ID == "connection-string" || r.ID == "card-number" || r.ID == "iban" || strings.Contains(r.ID, "password")
+		r.Long = strings.HasPrefix(r.ID, "jwt") || r.ID == "json-web-token" || strings.HasPrefix(r.ID, "private-key")
 		r.global = file.Allow
 		prepare(r.Allow)
 	}
@@ -71,16 +77,6 @@ func prepare(lists []allow) {
 			return out
 		})
 	}
-}
-
-// Short reports whether the rule's secrets may be short and of one kind of letter.
-func (r *Rule) Short() bool {
-	return strings.HasPrefix(r.ID, "curl-") || r.ID == "connection-string" || r.ID == "card-number" || r.ID == "iban" || strings.Contains(r.ID, "password")
-}
-
-// Long reports whether the end of the rule's secrets may be kilobytes away from their beginning.
-func (r *Rule) Long() bool {
-	return strings.HasPrefix(r.ID, "jwt") || r.ID == "json-web-token" || strings.HasPrefix(r.ID, "private-key")
 }
 
 // Find calls found with each match in text and the secret within it. It reports whether a match
