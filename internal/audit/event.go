@@ -16,7 +16,7 @@ type Event struct {
 	Verdict string `json:"verdict,omitempty"`
 	// Layer that decided: "egress", "dns", "dlp", "address", "protocol", "git", "limit".
 	Layer string `json:"layer,omitempty"`
-	// Via is the way in: "transparent", "connect", "absolute", "plain", "dns".
+	// Via is the way in: "transparent", "connect", "absolute", "socks5", "plain", "dns".
 	Via    string `json:"via,omitempty"`
 	Proto  string `json:"proto,omitempty"`  // "http/1.1", "h2", "websocket", "tls", "tcp", "udp"
 	Scheme string `json:"scheme,omitempty"` // of a request: "https", "http"

@@ -82,10 +82,13 @@ func (a *App) describe(s *manifest.Selection) error {
 	}
 	for _, r := range b.Egress.Routes {
 		line := r.Host
+		if r.Protocol == policy.ProtocolTCP {
+			line += fmt.Sprintf(" tcp %v", r.Ports)
+		}
 		if r.Auth != nil {
 			line += " credential " + r.Auth.TokenRef
 		}
-		row("egress", line, b.From["egress.routes."+r.Host])
+		row("egress", line, b.From["egress.routes."+r.Name()])
 		for _, m := range r.Matches {
 			row("", "    "+policy.DescribeMatch(m), "")
 		}

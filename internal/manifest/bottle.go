@@ -27,7 +27,7 @@ type Bottle struct {
 	// From says which bottle a field came from. Its keys are "env.NAME", "agent_provider",
 	// "workspace", "supervise", "git-gate.user.name", "git-gate.user.email",
 	// "git-gate.repos", "git-gate.repos.NAME", "egress", "egress.log", "egress.upstream_proxy" and
-	// "egress.routes.HOST". A field that no bottle declares has none.
+	// "egress.routes.HOST" (for a tcp route "egress.routes.HOST/tcp"). A field that no bottle declares has none.
 	From map[string]string `json:"from"`
 }
 
@@ -117,7 +117,7 @@ type Egress struct {
 	Log string `json:"log"` // "summary" or "full"
 	// UpstreamProxy is in the form of policy.Set.UpstreamProxy; "" means none.
 	UpstreamProxy string  `json:"upstream_proxy,omitempty"`
-	Routes        []Route `json:"routes"` // hosts distinct
+	Routes        []Route `json:"routes"` // names distinct
 }
 
 // Route is one allowed destination. UpstreamCA of the embedded Route is always empty here.

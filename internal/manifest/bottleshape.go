@@ -118,6 +118,7 @@ func routeShape() shape {
 		{name: "tls", is: shape{kind: text, enum: []string{"intercept", "passthrough"}, doc: "Default intercept. passthrough is neither matched, scanned nor given a credential."}},
 		{name: "allow_private", is: shape{kind: list, each: &shape{kind: text}, doc: "Private ranges (CIDR) that the host may resolve to. Default none."}},
 		{name: "ports", is: textList("Ports that may be reached. Default 443 and 80.", shape{kind: integer, min: 1, max: 65535})},
+		{name: "protocol", is: shape{kind: text, enum: []string{"http", "tcp"}, doc: "Default http. tcp carries a database's or another protocol's connections, unread, to this host on the ports named."}},
 		{name: "git", is: shape{kind: text, enum: []string{"none", "fetch"}, doc: "fetch allows clone and fetch over HTTPS without the gate. Default none."}},
 		{name: "connect_to", is: shape{kind: text, doc: "HOST:PORT to dial instead; name, SNI and certificate check stay."}},
 		{name: "upstream_ca", is: shape{kind: text, doc: "A PEM file, trusted for this host besides the system's roots."}},

@@ -25,19 +25,25 @@ func decodeEgress(r *report, l *layer, n *node) {
 		l.own("egress.upstream_proxy")
 	}
 	seen := map[string]*node{}
+	besides := map[string]Route{}
 	for _, item := range n.get("routes").list() {
 		route := decodeRoute(r, item)
 		if route.Host == "" {
 			continue
 		}
 		at := item.get("host")
-		if first := seen[route.Host]; first != nil {
+		if first := seen[route.Name()]; first != nil {
 			r.fail(at, fmt.Sprintf("%s already has a route on line %d", route.Host, first.line), "join the two entries")
 			continue
 		}
-		seen[route.Host] = at
+		if other, ok := besides[route.Host]; ok {
+			if err := policy.Beside(&route.Route, &other.Route); err != nil {
+				r.fail(at, fmt.Sprintf("%s on line %d: %s", route.Host, seen[other.Name()].line, err), "give each of the two its own ports")
+			}
+		}
+		seen[route.Name()], besides[route.Host] = at, route
 		l.egress.Routes = append(l.egress.Routes, route)
-		l.own("egress.routes." + route.Host)
+		l.own("egress.routes." + route.Name())
 	}
 }
 
@@ -75,6 +81,9 @@ func decodeRoute(r *report, n *node) Route {
 	if v, at := n.str("tls"); at != nil {
 		route.TLS = policy.TLSMode(v)
 	}
+	if v, at := n.str("protocol"); at != nil && v == string(policy.ProtocolTCP) {
+		route.Protocol = policy.ProtocolTCP
+	}
 	if v, at := n.str("git"); at != nil {
 		route.Git = policy.GitMode(v)
 	}
@@ -93,6 +102,7 @@ func decodeRoute(r *report, n *node) Route {
 	route.DLP = decodeDLP(n.get("dlp"))
 	decodeOlderRoute(r, n, &route)
 	checkPassthrough(r, n, route)
+	checkTCP(r, n, route)
 	compile(r, n, route)
 	return route
 }
@@ -144,7 +154,7 @@ func decodeOlderRoute(r *report, n *node, route *Route) {
 
 // checkPassthrough refuses what needs TLS to be opened where it is not.
 func checkPassthrough(r *report, n *node, route Route) {
-	if route.TLS != policy.TLSPassthrough {
+	if route.TLS != policy.TLSPassthrough || route.Protocol == policy.ProtocolTCP {
 		return
 	}
 	for _, name := range []string{"auth", "matches", "path_allowlist"} {
@@ -157,6 +167,25 @@ func checkPassthrough(r *report, n *node, route Route) {
 	}
 	if v := n.get("dlp"); v != nil {
 		r.warn(v, "has no effect with tls: passthrough: nothing is scanned", "")
+	}
+}
+
+// checkTCP refuses what needs the bytes to be looked into where they are not, and a tcp route that
+// is not of one host and its ports.
+func checkTCP(r *report, n *node, route Route) {
+	if route.Protocol != policy.ProtocolTCP {
+		return
+	}
+	for _, name := range []string{"auth", "matches", "path_allowlist", "tls", "pipelock", "git", "upstream_ca", "dlp"} {
+		if v := n.get(name); v != nil {
+			r.fail(v, "cannot hold with protocol: tcp, whose bytes are not looked into", "")
+		}
+	}
+	if strings.HasPrefix(route.Host, "*.") {
+		r.fail(n.get("host"), "is a wildcard, and protocol: tcp wants one host", "name the host")
+	}
+	if len(route.Ports) == 0 {
+		r.fail(n.get("protocol"), "needs the key \"ports\": a tcp route has no usual ones", "such as ports: [5432]")
 	}
 }
 

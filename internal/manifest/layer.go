@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
 // layer is what one bottle file declares, or what several do together. A nil field is not
@@ -129,12 +131,13 @@ func (l *layer) joinEgress(first, second *layer) {
 			joined.UpstreamProxy = second.egress.UpstreamProxy
 		}
 		for _, route := range second.egress.Routes {
-			i := slices.IndexFunc(joined.Routes, func(have Route) bool { return have.Host == route.Host })
+			i := slices.IndexFunc(joined.Routes, func(have Route) bool {
+				return have.Name() == route.Name() || have.Host == route.Host && policy.Beside(&have.Route, &route.Route) != nil
+			})
 			if i < 0 {
 				joined.Routes = append(joined.Routes, route)
 			} else if !reflect.DeepEqual(joined.Routes[i], route) {
-				field := "egress.routes." + route.Host
-				l.clashes = append(l.clashes, clash{route.Host, first.from[field], second.from[field]})
+				l.clashes = append(l.clashes, clash{route.Host, first.from["egress.routes."+joined.Routes[i].Name()], second.from["egress.routes."+route.Name()]})
 			}
 		}
 	}

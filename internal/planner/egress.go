@@ -25,7 +25,7 @@ func (m *maker) egress() error {
 		if err != nil {
 			return err
 		}
-		own[route.Host] = route
+		own[route.Name()] = route
 	}
 	for _, p := range m.spec.Routes {
 		if r, ok := own[p.Host]; ok {
@@ -34,8 +34,12 @@ func (m *maker) egress() error {
 		}
 		set.Routes = append(set.Routes, p)
 	}
-	for _, host := range slices.Sorted(maps.Keys(own)) {
-		set.Routes = append(set.Routes, own[host])
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if own[name].Protocol == policy.ProtocolTCP && slices.ContainsFunc(m.spec.Routes, func(p policy.Route) bool { return p.Host == own[name].Host }) {
+			m.note("egress.routes." + name + " dropped: the host belongs to the provider")
+			continue
+		}
+		set.Routes = append(set.Routes, own[name])
 	}
 	m.out.Plan.Egress = set
 	m.tokens()

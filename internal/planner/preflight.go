@@ -113,7 +113,7 @@ func gitUser(g plan.Git) string {
 // egress is one line a host, sorted, with what limits it and what is put in.
 func egress(set policy.Set) []string {
 	routes := slices.Clone(set.Routes)
-	slices.SortFunc(routes, func(a, b policy.Route) int { return cmp.Compare(a.Host, b.Host) })
+	slices.SortFunc(routes, func(a, b policy.Route) int { return cmp.Compare(a.Name(), b.Name()) })
 	var lines []string
 	for _, r := range routes {
 		line := r.Host

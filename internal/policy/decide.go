@@ -90,6 +90,9 @@ func (r *Rules) Decide(q Request) Decision {
 		if !slices.Contains(candidate.ports, q.port) {
 			continue
 		}
+		if candidate.route.Protocol == ProtocolTCP {
+			return denyPlainTCP(candidate.route, q)
+		}
 		reason, ok := candidate.admits(q)
 		if !ok {
 			why = reason

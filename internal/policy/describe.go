@@ -37,6 +37,9 @@ func Traits(r Route) []string {
 	if r.TLS == TLSPassthrough {
 		out = append(out, "not inspected (passthrough)")
 	}
+	if r.Protocol == ProtocolTCP {
+		out = append(out, "not inspected (tcp)")
+	}
 	if r.Git == GitFetch {
 		out = append(out, "git fetch")
 	}

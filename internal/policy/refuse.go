@@ -69,6 +69,18 @@ func missingMatch(route *Route, q Request, why string) Decision {
 	return d
 }
 
+// denyPlainTCP is for a request that names the port of a tcp route: the route carries connections.
+func denyPlainTCP(route *Route, q Request) Decision {
+	return Decision{
+		Route:       route,
+		Layer:       LayerProtocol,
+		Reason:      fmt.Sprintf("port %d of %s is a tcp route, which carries connections and no requests", q.port, q.host),
+		RuleMissing: "none: no route can allow it",
+		Guidance:    fmt.Sprintf("Connect to %s:%d with the program that speaks its protocol, without an HTTP proxy.", q.host, q.port),
+		NextSteps:   []string{"connect directly; proxy variables are not needed in this bottle"},
+	}
+}
+
 func denyMethod(method string) Decision {
 	return Decision{
 		Layer:       LayerProtocol,

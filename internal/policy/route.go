@@ -23,6 +23,8 @@ type Route struct {
 	Host string `json:"host"`
 	// Ports that may be reached; empty means 443 and 80.
 	Ports []uint16 `json:"ports,omitempty"`
+	// Protocol of the ports; the zero value means ProtocolHTTP.
+	Protocol Protocol `json:"protocol,omitempty"`
 	// Matches limit requests; entries are alternatives, the fields of one must all hold.
 	// Empty means everything on the host.
 	Matches []Match `json:"matches,omitempty"`
@@ -39,6 +41,24 @@ type Route struct {
 	DLP        DLP    `json:"dlp"`
 	// Owner is the provider that brought the route, or "" for the manifest's own.
 	Owner string `json:"owner,omitempty"`
+}
+
+// Protocol says what is spoken on a route's ports.
+type Protocol string
+
+// The protocols. ProtocolTCP carries bytes that are not looked into, such as a database's, to one
+// host on the ports that the route names; the verdict rests on host and port alone.
+const (
+	ProtocolHTTP Protocol = "http"
+	ProtocolTCP  Protocol = "tcp"
+)
+
+// Name tells the routes of one manifest apart: the host, and "/tcp" behind it for a tcp route.
+func (route *Route) Name() string {
+	if route.Protocol == ProtocolTCP {
+		return route.Host + "/tcp"
+	}
+	return route.Host
 }
 
 // TLSMode says whether TLS to a host is opened.

@@ -55,8 +55,8 @@ func Compile(set Set) (*Rules, error) {
 		if suffix, ok := strings.CutPrefix(route.Host, "*."); ok {
 			index, key = rules.wildcard, suffix
 		}
-		if others := index[key]; len(others) > 0 && (others[0].route.TLS == TLSPassthrough) != (route.TLS == TLSPassthrough) {
-			problems = append(problems, fmt.Errorf("cannot compile route %d (%s): the host is both intercepted and passed through", i+1, route.Host))
+		if err := conflict(route, index[key]); err != nil {
+			problems = append(problems, fmt.Errorf("cannot compile route %d (%s): %w", i+1, route.Host, err))
 			continue
 		}
 		index[key] = append(index[key], r)
@@ -127,6 +127,9 @@ func compileRoute(route *Route) (*rule, error) {
 	if slices.Contains(route.Ports, 0) {
 		return nil, errors.New("port 0 is no port")
 	}
+	if err := checkProtocol(route); err != nil {
+		return nil, err
+	}
 	compiled := &rule{route: route, ports: portsOf(route)}
 	for i, m := range route.Matches {
 		c, err := compileMatch(m)
@@ -173,6 +176,71 @@ func checkModes(route *Route) error {
 	default:
 		return fmt.Errorf("tls is %q, want intercept or passthrough", route.TLS)
 	}
+}
+
+// checkProtocol refuses on a tcp route what needs the bytes to be looked into, and what would
+// make it wider than one host and the ports it names.
+func checkProtocol(route *Route) error {
+	switch route.Protocol {
+	case "", ProtocolHTTP:
+		return nil
+	case ProtocolTCP:
+	default:
+		return fmt.Errorf("protocol is %q, want http or tcp", route.Protocol)
+	}
+	switch {
+	case strings.HasPrefix(route.Host, "*."):
+		return errors.New("protocol tcp wants one host, not a wildcard")
+	case len(route.Ports) == 0:
+		return errors.New("protocol tcp wants its ports named")
+	case slices.Contains(route.Ports, dnsPort):
+		return errors.New("protocol tcp cannot have port 53: it leads to the bottle's resolver")
+	}
+	for _, without := range []struct {
+		what string
+		set  bool
+	}{
+		{"a credential", route.Auth != nil}, {"matches", len(route.Matches) > 0}, {"tls", route.TLS != ""},
+		{"git", route.Git != "" && route.Git != GitNone}, {"upstream_ca", route.UpstreamCA != ""}, {"dlp", !route.DLP.zero()},
+	} {
+		if without.set {
+			return fmt.Errorf("protocol tcp cannot have %s: its bytes are not looked into", without.what)
+		}
+	}
+	return nil
+}
+
+// dnsPort of every address is the resolver's, inside a bottle.
+const dnsPort = 53
+
+func (d DLP) zero() bool {
+	return len(d.Outbound)+len(d.Inbound) == 0 && d.OnMatch == "" && !d.OutboundOff && !d.InboundOff
+}
+
+// conflict says why a route cannot stand beside others of its host.
+func conflict(route *Route, others []*rule) error {
+	for _, other := range others {
+		if err := Beside(route, other.route); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Beside says why two routes of one host cannot stand beside each other, or nil.
+func Beside(a, b *Route) error {
+	if (a.Protocol == ProtocolTCP) != (b.Protocol == ProtocolTCP) {
+		for _, port := range portsOf(a) {
+			if slices.Contains(portsOf(b), port) {
+				return fmt.Errorf("port %d is of a tcp route and of another", port)
+			}
+		}
+		return nil
+	}
+	if (a.TLS == TLSPassthrough) != (b.TLS == TLSPassthrough) {
+		return errors.New("the host is both intercepted and passed through")
+	}
+	return nil
 }
 
 func checkAuth(auth *Auth) error {

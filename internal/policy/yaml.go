@@ -22,6 +22,9 @@ func (route *Route) fields() []string {
 		}
 	}
 	add("ports", flowList(route.Ports, func(p uint16) string { return strconv.Itoa(int(p)) }))
+	if route.Protocol != ProtocolHTTP {
+		add("protocol", string(route.Protocol))
+	}
 	add("matches", flowList(route.Matches, func(m Match) string { return m.Flow() }))
 	add("auth", route.Auth.flow())
 	if route.TLS != TLSIntercept {

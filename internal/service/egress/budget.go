@@ -107,7 +107,7 @@ func (s *Server) bounded(ctx context.Context, stuck func()) (context.Context, co
 }
 
 // overdue reports whether an exchange has used up its time.
-func (x *exchange) overdue() bool { return x.s.deps.Now().Sub(x.began) >= x.s.limits.Total }
+func (x *exchange) overdue() bool { return x.late != nil && x.late() }
 
 func tooLong(s *Server) *Refusal {
 	return limited("total", fmt.Sprintf("it took longer than %s in all", s.limits.Total))

@@ -25,7 +25,8 @@ type exchange struct {
 	event     audit.Event
 	began     time.Time
 	sent      atomic.Int64
-	end       func() // gives the place among the open requests back; nil where it has none
+	late      func() bool // whether the time of the request has run out; nil where it has none
+	end       func()      // gives the place among the open requests back; nil where it has none
 }
 
 // handle is the one path of every request, whatever way it came: canonical form, agreement of
@@ -49,6 +50,7 @@ func (s *Server) handle(ctx context.Context, a *arrival, rq *request) *exchange 
 		return x.refuse(status, refusal, rq)
 	}
 	x.end = end
+	x.late = func() bool { return errors.Is(ctx.Err(), context.DeadlineExceeded) }
 	host, refusal := agreedHost(a, rq)
 	x.event.Host = shown(host)
 	if refusal != nil {
@@ -242,7 +244,7 @@ func (x *exchange) failed(err error, route *policy.Route, rq *request) *exchange
 	case errors.As(err, &agent):
 		return x.refuse(400, malformed(agent.Error()), rq)
 	case !errors.As(err, &cause):
-		cause = &causeError{"protocol", errors.New("the exchange was given up")}
+		cause = &causeError{"protocol", errGivenUp}
 	}
 	status := 502
 	if cause.class == "timeout" {
@@ -277,13 +279,14 @@ func (x *exchange) finish(received int64, err error) {
 		x.end()
 	}
 	var blocked *Blocked
-	if errors.As(err, &blocked) {
+	switch {
+	case errors.As(err, &blocked):
 		r := blockedRefusal(blocked)
 		x.event.Verdict, x.event.Layer, x.event.Reason, x.event.Rule = "deny", r.Layer, shown(r.Reason), shown(r.RuleMissing)
-	} else if err != nil && x.event.Verdict == "allow" && x.overdue() {
+	case err != nil && x.event.Verdict == "allow" && x.overdue():
 		r := tooLong(x.s)
 		x.event.Verdict, x.event.Layer, x.event.Reason, x.event.Rule = "deny", r.Layer, r.Reason, r.RuleMissing
-	} else if err != nil {
+	case err != nil:
 		x.event.Message = "ended early"
 	}
 	now := x.s.deps.Now()

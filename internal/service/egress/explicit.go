@@ -10,12 +10,16 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
-// explicit speaks to a client that knows it talks to a proxy: CONNECT and absolute form. A
-// request in origin form is for the sidecar's own pages.
+// explicit speaks to a client that knows it talks to a proxy: SOCKS5, CONNECT and absolute form.
+// A request in origin form is for the sidecar's own pages.
 func (s *Server) explicit(ctx context.Context, base *agentConn) {
 	base.until(s.deps.Now().Add(s.limits.FirstByte))
+	if first, err := base.peek(1, func(b []byte) bool { return len(b) > 0 }); err == nil && first[0] == socksVersion {
+		s.socks(ctx, base)
+		return
+	}
 	if !s.plainHTTP(base) {
-		s.refusedConnection(&arrival{via: "absolute"}, "the proxy port speaks HTTP/1 only")
+		s.refusedConnection(&arrival{via: "absolute"}, "the proxy port speaks HTTP/1 and SOCKS5 only")
 		base.reset()
 		return
 	}
@@ -132,12 +136,30 @@ func (s *Server) connectMethod(ctx context.Context, f *front, in *incoming) {
 		f.answer(ctx, in, s.denied(a, rq, 403, refusalOf(d)))
 		return
 	}
-	if _, err := f.bw.WriteString("HTTP/1.1 200 Connection established\r\n\r\n"); err != nil || f.bw.Flush() != nil {
+	if route := s.tcpRoute(a); route != nil {
+		unread(f.base, f.br)
+		s.carry(ctx, f.base, a, route, func(status int, r *Refusal) error {
+			if r == nil {
+				return f.established()
+			}
+			r.Method = "CONNECT"
+			_, err := f.write(in, r.response(status), false)
+			return err
+		})
+		return
+	}
+	if f.established() != nil {
 		return
 	}
 	unread(f.base, f.br)
 	f.base.until(time.Time{})
 	s.transparent(ctx, f.base, a)
+}
+
+// established is the answer to a CONNECT that is let through.
+func (f *front) established() error {
+	_, _ = f.bw.WriteString("HTTP/1.1 200 Connection established\r\n\r\n")
+	return f.bw.Flush()
 }
 
 // connectConflict: the Host of a CONNECT, where there is one, names the target (RFC 9110 §9.3.6).

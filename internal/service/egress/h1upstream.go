@@ -20,6 +20,10 @@ import (
 // request, which may be sent again.
 var errStale = errors.New("the kept connection was closed")
 
+// errGivenUp ends an answer that came to an end because we closed its connection: an upstream
+// that sees that may end its body properly, and it would look whole.
+var errGivenUp = errors.New("the exchange was given up")
+
 // inlineBody is the largest body that is read whole before it is sent, so that the round trip
 // needs no second goroutine.
 const inlineBody = 32 << 10
@@ -72,7 +76,8 @@ func (c *h1conn) roundTrip(ctx context.Context, rq *request) (*response, error) 
 	send, err := c.write(rq)
 	if err == nil {
 		var resp *response
-		if resp, err = c.read(rq, send, stop); err == nil && !send.failed() {
+		resp, err = c.read(rq, send, stop)
+		if err == nil && !send.failed() && ctx.Err() == nil { // an answer to the end of the connection is none
 			return resp, nil
 		}
 	}
@@ -276,6 +281,7 @@ type h1body struct {
 	stop     func() bool
 	reusable bool
 	ended    bool
+	cut      bool // the exchange was given up before its end
 	once     sync.Once
 	pushed   time.Time // when the deadline was last set
 }
@@ -289,6 +295,9 @@ func (b *h1body) Read(p []byte) (int, error) {
 	if err == io.EOF {
 		b.ended = true
 		_ = b.Close() // before the agent has the last byte and asks again
+		if b.cut {
+			return n, errGivenUp
+		}
 	}
 	return n, err
 }
@@ -297,6 +306,7 @@ func (b *h1body) Read(p []byte) (int, error) {
 func (b *h1body) Close() error {
 	b.once.Do(func() {
 		stopped := b.stop()
+		b.cut = !stopped
 		if sized, ok := b.r.(*sizedBody); ok && sized.n == 0 {
 			b.ended = true
 		}

@@ -18,6 +18,7 @@ type Limits struct {
 	Head           time.Duration `json:"head,omitempty"`             // for a head once it began; 30 s
 	Idle           time.Duration `json:"idle,omitempty"`             // between requests; 5 min
 	Stall          time.Duration `json:"stall,omitempty"`            // within a body or a tunnel; 10 min
+	TunnelIdle     time.Duration `json:"tunnel_idle,omitempty"`      // of a tcp route's connection, both ways; 2 h
 	Total          time.Duration `json:"total,omitempty"`            // of one request or tunnel, from its beginning to its end; 24 h
 	Dial           time.Duration `json:"dial,omitempty"`             // resolve, connect and TLS; 20 s
 	ResponseHead   time.Duration `json:"response_head,omitempty"`    // until the upstream answers; 15 min
@@ -36,7 +37,7 @@ func (l Limits) check() error {
 	for name, value := range map[string]int64{
 		"connections": int64(l.Connections), "requests": int64(l.Requests), "header_bytes": int64(l.HeaderBytes),
 		"first_byte": int64(l.FirstByte), "first_byte_deny": int64(l.FirstByteDeny), "head": int64(l.Head),
-		"idle": int64(l.Idle), "stall": int64(l.Stall), "total": int64(l.Total), "dial": int64(l.Dial),
+		"idle": int64(l.Idle), "stall": int64(l.Stall), "total": int64(l.Total), "tunnel_idle": int64(l.TunnelIdle), "dial": int64(l.Dial),
 		"response_head": int64(l.ResponseHead), "pooled_idle": int64(l.PooledIdle),
 		"pooled_per_route": int64(l.PooledPerRoute), "total_sent": l.TotalSent, "total_received": l.TotalReceived,
 	} {
@@ -63,6 +64,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Head, 30*time.Second)
 	def(&l.Idle, 5*time.Minute)
 	def(&l.Stall, 10*time.Minute)
+	def(&l.TunnelIdle, 2*time.Hour)
 	def(&l.Total, 24*time.Hour)
 	def(&l.Dial, 20*time.Second)
 	def(&l.ResponseHead, 15*time.Minute)

@@ -54,6 +54,9 @@ func TestTooManyConnectionsAreToldSo(t *testing.T) {
 	}
 	for _, way := range ways() {
 		got := way.send(t, w, attempt{connect: "allowed.example"})
+		if way.name == "SOCKS5" && got.reply == 1 {
+			continue
+		}
 		if got.status != 503 || !strings.Contains(got.body, "egress.limits.connections") {
 			t.Errorf("%s: answered %d %s", way.name, got.status, got.body)
 		}
@@ -70,7 +73,7 @@ func TestTooManyConnectionsAreToldSo(t *testing.T) {
 func TestTooManyRequestsAreRefused(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		came, more := make(chan struct{}), make(chan struct{})
-		up := newUpstream(t, h2, true, func(_ http.ResponseWriter, r *http.Request) {
+		up := newUpstream(t, h2, true, func(http.ResponseWriter, *http.Request) {
 			came <- struct{}{}
 			<-more
 		})

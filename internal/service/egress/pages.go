@@ -12,13 +12,14 @@ import (
 
 // RouteView is a route as the agent may see it: no reference, no address, no certificate.
 type RouteView struct {
-	Host     string         `json:"host"`
-	Ports    []uint16       `json:"ports"`
-	Matches  []policy.Match `json:"matches,omitempty"`
-	Injected bool           `json:"credential_injected"`
-	TLS      policy.TLSMode `json:"tls"`
-	Git      policy.GitMode `json:"git"`
-	Owner    string         `json:"owner,omitempty"`
+	Host     string          `json:"host"`
+	Ports    []uint16        `json:"ports"`
+	Matches  []policy.Match  `json:"matches,omitempty"`
+	Protocol policy.Protocol `json:"protocol"`
+	Injected bool            `json:"credential_injected"`
+	TLS      policy.TLSMode  `json:"tls,omitempty"`
+	Git      policy.GitMode  `json:"git,omitempty"`
+	Owner    string          `json:"owner,omitempty"`
 }
 
 // Allowlist returns the live routes without values.
@@ -27,14 +28,17 @@ func (s *Server) Allowlist() []RouteView {
 	views := make([]RouteView, 0, len(routes))
 	for i := range routes {
 		r := &routes[i]
-		view := RouteView{Host: r.Host, Ports: r.Ports, Matches: r.Matches, Injected: r.Auth != nil, TLS: r.TLS, Git: r.Git, Owner: r.Owner}
+		view := RouteView{Host: r.Host, Ports: r.Ports, Matches: r.Matches, Protocol: r.Protocol, Injected: r.Auth != nil, TLS: r.TLS, Git: r.Git, Owner: r.Owner}
 		if len(view.Ports) == 0 {
 			view.Ports = []uint16{80, 443}
 		}
-		if view.TLS == "" {
+		if view.Protocol == "" {
+			view.Protocol = policy.ProtocolHTTP
+		}
+		if view.TLS == "" && view.Protocol == policy.ProtocolHTTP {
 			view.TLS = policy.TLSIntercept
 		}
-		if view.Git == "" {
+		if view.Git == "" && view.Protocol == policy.ProtocolHTTP {
 			view.Git = policy.GitNone
 		}
 		views = append(views, view)

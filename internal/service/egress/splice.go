@@ -23,7 +23,7 @@ func (s *Server) splice(ctx context.Context, base *agentConn, a *arrival, route 
 	}
 	ctx, cancel := s.tunnelTime(ctx)
 	defer cancel()
-	up := t.dial(ctx)
+	up, _, _ := t.dial(ctx)
 	if up == nil {
 		base.reset()
 		return
@@ -42,9 +42,9 @@ func (t *tunnel) relay(ctx context.Context, agent *agentConn, up net.Conn) {
 	defer stop()
 	defer closeBoth()
 	agent.until(time.Time{})
-	agent.patience(s.limits.Stall)
+	agent.tunnelled(t.silence)
 	guarded := &agentConn{Conn: up, now: s.deps.Now}
-	guarded.patience(s.limits.Stall)
+	guarded.tunnelled(t.silence)
 	var sent, received atomic.Int64
 	var wg sync.WaitGroup
 	var outErr error

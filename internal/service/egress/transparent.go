@@ -58,6 +58,10 @@ func (s *Server) arrivalAt(addr netip.Addr, port uint16) *arrival {
 // transparent finds out what a connection speaks and answers it accordingly. A refused
 // destination is still spoken to, so that the agent reads why.
 func (s *Server) transparent(ctx context.Context, base *agentConn, a *arrival) {
+	if route := s.tcpRoute(a); route != nil {
+		s.carry(ctx, base, a, route, nil)
+		return
+	}
 	allowed := true
 	if a.name != "" {
 		allowed = s.current.Load().rules.DecideHost(a.name, a.port).Allow

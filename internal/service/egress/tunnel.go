@@ -18,11 +18,13 @@ type tunnel struct {
 	route *policy.Route
 	event audit.Event
 	began time.Time
-	end   func()
+	// silence of both sides together ends it
+	silence time.Duration
+	end     func()
 }
 
 func (s *Server) newTunnel(a *arrival, proto string, route *policy.Route) *tunnel {
-	t := &tunnel{s: s, a: a, route: route, began: s.deps.Now()}
+	t := &tunnel{s: s, a: a, route: route, began: s.deps.Now(), silence: s.limits.Stall}
 	t.event = audit.Event{Kind: "connect", Via: a.via, Proto: proto, Host: a.name, Port: a.port, Rule: route.Host}
 	return t
 }
@@ -39,32 +41,42 @@ func (s *Server) tunnelTime(ctx context.Context) (context.Context, context.Cance
 	return context.WithTimeout(ctx, s.limits.Total)
 }
 
-// dial connects to a checked address, or returns nil and has said why.
-func (t *tunnel) dial(ctx context.Context) net.Conn {
-	if t.a.full {
-		r := t.s.tooManyConnections()
-		t.deny(r.Layer, r.Reason, r.RuleMissing)
-		return nil
+// dial connects to a checked address. Where it returns no connection it has said why.
+func (t *tunnel) dial(ctx context.Context) (net.Conn, int, *Refusal) {
+	refuse := func(status int, r *Refusal) (net.Conn, int, *Refusal) {
+		t.deny(r.Layer, r.Reason, shown(r.RuleMissing))
+		if r.Error == "upstream" { // the rules do admit it
+			t.event.Verdict = "allow"
+		}
+		r.Host, r.Port = t.a.name, t.a.port
+		return nil, status, r
 	}
-	end, _, refusal := t.s.begin()
+	if t.a.full {
+		return refuse(503, t.s.tooManyConnections())
+	}
+	end, status, refusal := t.s.begin()
 	if refusal != nil {
-		t.deny(refusal.Layer, refusal.Reason, refusal.RuleMissing)
-		return nil
+		return refuse(status, refusal)
 	}
 	t.end = end
 	ctx, cancel := context.WithTimeout(ctx, t.s.limits.Dial)
 	defer cancel()
 	up, err := t.s.openTCP(ctx, t.s.current.Load(), destination{t.route, t.a.name, t.a.port, false})
-	if err != nil {
-		layer := "upstream"
-		if errors.As(err, new(*addressError)) {
-			layer = policy.LayerAddress
-		}
-		t.deny(layer, err.Error(), "")
-		return nil
+	var address *addressError
+	var cause *causeError
+	switch {
+	case err == nil:
+		t.event.Verdict = "allow"
+		return up, 200, nil
+	case errors.As(err, &address):
+		return refuse(403, refusalOf(policy.WrongAddress(t.route, address)))
+	case !errors.As(err, &cause):
+		cause = &causeError{class(err, "connect"), err}
 	}
-	t.event.Verdict = "allow"
-	return up
+	if cause.class == "timeout" {
+		return refuse(504, upstreamFailed(cause))
+	}
+	return refuse(502, upstreamFailed(cause))
 }
 
 // ended says how the relay came to its end, where that was a limit.

@@ -31,6 +31,7 @@ type attempt struct {
 type outcome struct {
 	status int
 	body   string
+	reply  byte // of SOCKS5, where that refused
 }
 
 // way is one way into the proxy.
@@ -49,6 +50,7 @@ func ways() []way {
 		{"transparent plain", false, true, sendPlain},
 		{"HTTP/2 stream", true, false, sendH2},
 		{"WebSocket", true, true, sendWebSocket},
+		{"SOCKS5", true, true, sendSOCKS},
 	}
 }
 
@@ -96,7 +98,7 @@ func answer(t *testing.T, conn net.Conn, raw string) outcome {
 	if err != nil {
 		return outcome{}
 	}
-	return outcome{resp.StatusCode, text(t, resp)}
+	return outcome{status: resp.StatusCode, body: text(t, resp)}
 }
 
 func sendConnect(t *testing.T, w *world, a attempt) outcome {
@@ -109,7 +111,7 @@ func sendConnect(t *testing.T, w *world, a attempt) outcome {
 		return outcome{}
 	}
 	if resp.StatusCode != http.StatusOK {
-		return outcome{resp.StatusCode, text(t, resp)}
+		return outcome{status: resp.StatusCode, body: text(t, resp)}
 	}
 	secured, err := w.secure(conn, a.sni)
 	if err != nil {

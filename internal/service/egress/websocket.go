@@ -51,6 +51,7 @@ func (x *exchange) relayWebSocket(ctx context.Context, f *front) (received int64
 		out = x.inspector.Messages(ctx, Outbound, out)
 		in = x.inspector.Messages(ctx, Inbound, in)
 	}
+	f.base.tunnelled(x.s.limits.Stall)
 	closeBoth := func() {
 		_ = up.Close()
 		_ = f.base.Close()
