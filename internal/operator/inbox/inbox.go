@@ -10,13 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/desk"
@@ -44,17 +41,6 @@ func (b Box) Connect(ctx context.Context, id instance.ID) (*control.Client, erro
 		return nil, fault.New(fault.Unavailable, "cannot reach the sidecar of %q: %w", id, err)
 	}
 	return control.NewClient(conn), nil
-}
-
-// dialIn connects to a socket in a directory, by a short path: an address holds 107 bytes.
-func dialIn(ctx context.Context, dir, name string) (net.Conn, error) {
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	var d net.Dialer
-	return d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", fd, name))
 }
 
 // All returns the proposals of every bottle, open ones first and in the order of their age. What
