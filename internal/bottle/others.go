@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/backend"
@@ -34,6 +35,19 @@ func (d Deps) find(ctx context.Context, id instance.ID) (backend.Handle, error) 
 		hint = "start it again with bot-bottle resume " + string(id)
 	}
 	return backend.Handle{}, fault.WithHint(fault.New(fault.NotFound, "%q is not running", id), "%s", hint)
+}
+
+// Operate speaks to the sidecar of a running bottle, as an operator.
+func (d Deps) Operate(ctx context.Context, id instance.ID) (net.Conn, error) {
+	h, err := d.find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	operable, ok := d.Driver.(backend.Operable)
+	if !ok {
+		return nil, fault.New(fault.Unsupported, "backend %s lets nobody but its owner speak to a sidecar", d.Driver.Name())
+	}
+	return operable.Operate(ctx, h)
 }
 
 // Attach joins the agent's terminal.

@@ -21,7 +21,7 @@ func (m *maker) egress() error {
 	set := policy.Set{Routes: []policy.Route{}, Log: m.bottle.Egress.Log, UpstreamProxy: m.bottle.Egress.UpstreamProxy}
 	own := map[string]policy.Route{}
 	for _, r := range m.bottle.Egress.Routes {
-		route, err := m.route(r)
+		route, err := m.host.Route(r)
 		if err != nil {
 			return err
 		}
@@ -71,34 +71,34 @@ func (m *maker) takeOver(p, r policy.Route) policy.Route {
 	return p
 }
 
-// route reads the CA file of a manifest's route. A relative path is relative to the folder of
+// Route reads the CA file of a manifest's route. A relative path is relative to the folder of
 // the operator's bottles, never to the caller's directory, which a repository could fill.
-func (m *maker) route(r manifest.Route) (policy.Route, error) {
+func (h Host) Route(r manifest.Route) (policy.Route, error) {
 	out := r.Route
 	if r.UpstreamCAFile == "" {
 		return out, nil
 	}
-	file := m.expand(r.UpstreamCAFile)
+	file := h.expand(r.UpstreamCAFile)
 	raw, err := os.ReadFile(file)
 	if err == nil {
 		err = certificates(raw)
 	}
 	if err != nil {
 		return out, fault.WithHint(fault.New(fault.Invalid, "egress.routes.%s: cannot use upstream_ca %s: %w", r.Host, file, err),
-			"name a file with PEM certificates; a relative path starts at %s", filepath.Join(m.host.Home, "bottles"))
+			"name a file with PEM certificates; a relative path starts at %s", filepath.Join(h.Home, "bottles"))
 	}
 	out.UpstreamCA = string(raw)
 	return out, nil
 }
 
-func (m *maker) expand(file string) string {
+func (h Host) expand(file string) string {
 	if rest, ok := strings.CutPrefix(file, "~/"); ok {
-		return filepath.Join(m.host.UserHome, rest)
+		return filepath.Join(h.UserHome, rest)
 	}
 	if filepath.IsAbs(file) {
 		return file
 	}
-	return filepath.Join(m.host.Home, "bottles", file)
+	return filepath.Join(h.Home, "bottles", file)
 }
 
 func certificates(raw []byte) error {
@@ -139,7 +139,7 @@ func (m *maker) tokens() {
 				m.problem(fault.NotFound, m.tokenHint(ref, host), "the token for %s is missing: the host variable %s is not set", host, ref)
 			}
 		case scheme == "file":
-			if _, err := os.Stat(m.expand(rest)); err != nil {
+			if _, err := os.Stat(m.host.expand(rest)); err != nil {
 				m.problem(fault.NotFound, "make that file, or change the token_ref", "the token for %s is missing: %v", host, err)
 			}
 		}

@@ -33,6 +33,9 @@ func missing(have, other []Route) []Route {
 	return out
 }
 
+// Same reports whether two routes say the same.
+func Same(a, b Route) bool { return spelled(a) == spelled(b) }
+
 // spelled is a route to compare: nil and empty lists are the same.
 func spelled(r Route) string {
 	text, err := json.Marshal(r)

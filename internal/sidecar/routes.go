@@ -84,7 +84,7 @@ func (p *process) replace(edit func(control.Live) (policy.Set, error)) (policy.D
 		err = policy.CheckChange(now.Egress, set)
 	}
 	if err == nil {
-		err = p.tokens.covers(set)
+		err = fault.WithHint(p.tokens.covers(set), "a running bottle gets no credential that it did not start with: put the route into its file, and start it again")
 	}
 	if err == nil {
 		err = proxy.SetPolicy(set)
