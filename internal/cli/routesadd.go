@@ -72,7 +72,8 @@ func (a *App) routesAddCommand() *cobra.Command {
 
 // routesToAdd reads the routes, from a file or from the flags, as strictly as a bottle's file.
 func (a *App) routesToAdd(c *cobra.Command, o routeOptions, args []string) ([]policy.Route, error) {
-	name, text := "the command line", ""
+	name := "the command line"
+	var text string
 	if o.file == "" {
 		for _, p := range o.ports {
 			if p < 1 || p > 65535 {
@@ -144,7 +145,7 @@ func (a *App) read(file string) ([]byte, error) {
 func (o routeOptions) yaml(host string) string {
 	r := policy.Route{Host: host}
 	for _, p := range o.ports {
-		r.Ports = append(r.Ports, uint16(p)) //nolint:gosec // it was checked
+		r.Ports = append(r.Ports, uint16(p))
 	}
 	if len(o.paths)+len(o.methods) > 0 {
 		m := policy.Match{Methods: o.methods}
