@@ -8,6 +8,8 @@ const (
 	proxyPattern    = `^(\$\{[A-Za-z_][A-Za-z0-9_]*\}|https?://.+|file:.+|cmd:.+|keyring:[^/]+/.+)$`
 	repoPattern     = `^[A-Za-z0-9._-]+$`
 	skillPattern    = `^[A-Za-z0-9_][A-Za-z0-9._-]*$`
+	rulePattern     = `^[a-z0-9][a-z0-9-]*(:.+)?$`
+	printPattern    = `^[0-9a-f]{16}$`
 	headerPattern   = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 )
 
@@ -165,6 +167,16 @@ func dlpShape() shape {
 		{name: "inbound_detectors", is: shape{kind: list, off: true, filled: true, doc: "Default naive_injection_detection; false for none.",
 			each: &shape{kind: text, enum: []string{"naive_injection_detection"}}}},
 		{name: "outbound_on_match", is: shape{kind: text, enum: []string{"block", "redact", "supervise"}, doc: "Default supervise; on a provider's own API redact."}},
+		{name: "inbound_on_match", is: shape{kind: text, enum: []string{"alarm", "block"}, doc: "Default alarm: the answer passes and the log says what it held."}},
+		{name: "allow", is: textList("Findings that pass.", allowanceShape())},
+	}}
+}
+
+func allowanceShape() shape {
+	return shape{kind: object, doc: "What is named must all hold; rule or fingerprint is needed.", keys: []key{
+		{name: "rule", is: shape{kind: text, pattern: rulePattern, want: "a rule's name, as the log shows it", doc: "The rule that found it."}},
+		{name: "fingerprint", is: shape{kind: text, pattern: printPattern, want: "16 hex digits, as the log shows them", doc: "The value's fingerprint, as the log and bot-bottle scan show it."}},
+		{name: "path", is: shape{kind: text, pattern: `^/`, want: "a path that begins with /", doc: "A prefix of the path. Default every path."}},
 	}}
 }
 

@@ -99,7 +99,7 @@ func decodeRoute(r *report, n *node) Route {
 	route.Ports = decodePorts(r, n.get("ports"))
 	route.Matches = decodeMatches(r, n.get("matches"))
 	route.Auth = decodeAuth(r, n.get("auth"))
-	route.DLP = decodeDLP(n.get("dlp"))
+	route.DLP = decodeDLP(r, n.get("dlp"))
 	decodeOlderRoute(r, n, &route)
 	checkPassthrough(r, n, route)
 	checkTCP(r, n, route)
@@ -244,11 +244,32 @@ func decodeAuth(r *report, n *node) *policy.Auth {
 	return auth
 }
 
-func decodeDLP(n *node) policy.DLP {
+func decodeDLP(r *report, n *node) policy.DLP {
 	var d policy.DLP
 	d.Outbound, d.OutboundOff = decodeDetectors(n.get("outbound_detectors"))
 	d.Inbound, d.InboundOff = decodeDetectors(n.get("inbound_detectors"))
 	d.OnMatch, _ = n.str("outbound_on_match")
+	d.InboundOnMatch, _ = n.str("inbound_on_match")
+	for _, item := range n.get("allow").list() {
+		if item.kind != mappingNode {
+			continue
+		}
+		var a policy.Allowance
+		a.Rule, _ = item.str("rule")
+		a.Fingerprint, _ = item.str("fingerprint")
+		a.Path, _ = item.str("path")
+		if item.get("rule") == nil && item.get("fingerprint") == nil {
+			r.fail(item, "names neither a rule nor a fingerprint", "bot-bottle log shows both for what was refused")
+		}
+		switch family, _, _ := strings.Cut(a.Rule, "-"); {
+		case a.Rule == "canary", a.Rule == "crlf-injection", family == "limit":
+			r.fail(item.get("rule"), shown(a.Rule)+" cannot be allowed", "what it finds is never an ordinary value")
+		}
+		d.Allow = append(d.Allow, a)
+	}
+	if d.OutboundOff && len(d.Allow) > 0 {
+		r.fail(n.get("allow"), "has no meaning with outbound_detectors: false", "leave one of the two out")
+	}
 	return d
 }
 

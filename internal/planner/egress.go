@@ -53,7 +53,7 @@ func (m *maker) takeOver(p, r policy.Route) policy.Route {
 	if len(r.Ports) > 0 {
 		p.Ports = r.Ports
 	}
-	if r.DLP.OutboundOff || r.DLP.InboundOff || r.DLP.OnMatch != "" || len(r.DLP.Outbound)+len(r.DLP.Inbound) > 0 {
+	if !r.DLP.Plain() {
 		p.DLP = r.DLP
 	}
 	var dropped []string

@@ -89,18 +89,7 @@ func (m *maker) unenforced() {
 	if m.bottle.Supervise && m.bottle.From["supervise"] != "" {
 		refuse("supervise: true", "leave it out or set supervise: false; what is not allowed is refused")
 	}
-	for _, r := range m.bottle.Egress.Routes {
-		d := r.DLP
-		if slices.Contains(d.Outbound, "entropy") && !d.OutboundOff {
-			refuse("egress.routes."+r.Host+".dlp.outbound_detectors: entropy", "take entropy out of the list")
-		}
-		if len(d.Inbound) > 0 && !d.InboundOff {
-			refuse("egress.routes."+r.Host+".dlp.inbound_detectors", "leave it out or set it to false; what comes in is not scanned")
-		}
-		if d.OnMatch == "supervise" {
-			m.note("egress.routes." + r.Host + ".dlp.outbound_on_match: supervise blocks until there is an operator's inbox")
-		}
-	}
+	m.allowances()
 	if m.bottle.Provider.Dockerfile != "" && m.req.Backend.Name != "docker" {
 		m.problem(fault.Unsupported, "take agent_provider.dockerfile out of the bottle",
 			"agent_provider.dockerfile needs a backend that builds images; %s does not", m.req.Backend.Name)

@@ -186,7 +186,6 @@ func TestWhatIsNotEnforcedIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ bottle, want string }{
 		"git repos":  {"git-gate: {repos: {app: {url: 'ssh://git@git.example.org/a.git', key: {provider: static, path: ~/.ssh/k}}}}\n", "git-gate.repos"},
 		"supervise":  {"supervise: true\n", "supervise: true"},
-		"dlp":        {"egress: {routes: [{host: a.example.org, dlp: {outbound_detectors: [entropy]}}]}\n", "a.example.org.dlp"},
 		"dockerfile": {"agent_provider: {template: claude, dockerfile: ./Dockerfile}\n", "dockerfile"},
 	} {
 		t.Run(name, func(t *testing.T) {

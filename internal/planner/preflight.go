@@ -129,6 +129,9 @@ func egress(set policy.Set) []string {
 		for _, m := range r.Matches {
 			lines = append(lines, "    "+policy.DescribeMatch(m))
 		}
+		for _, a := range r.DLP.Allow {
+			lines = append(lines, "    lets pass "+a.String())
+		}
 	}
 	if len(lines) == 0 {
 		return []string{"nothing"}

@@ -128,6 +128,15 @@ func (r *Rules) DecideHost(host string, port uint16) Decision {
 	return missingPort(found[0].route, canonical, port)
 }
 
+// NameRoute returns the first route of the most specific host that covers a canonical name, or nil.
+func (r *Rules) NameRoute(name string) *Route {
+	found := r.lookup(name)
+	if len(found) == 0 {
+		return nil
+	}
+	return found[0].route
+}
+
 // ResolvesName reports whether some route covers the name, so that the resolver may answer it.
 // Addresses are not names.
 func (r *Rules) ResolvesName(host string) bool {

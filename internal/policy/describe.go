@@ -22,6 +22,9 @@ func Describe(r Route) string {
 	for _, trait := range Traits(r) {
 		b.WriteString(", " + trait)
 	}
+	for _, a := range r.DLP.Allow {
+		b.WriteString(", lets pass " + a.String())
+	}
 	return b.String()
 }
 
@@ -52,7 +55,7 @@ func Traits(r Route) []string {
 	for _, p := range r.AllowPrivate {
 		out = append(out, "may be in "+p.String())
 	}
-	return out
+	return append(out, scanning(r)...)
 }
 
 // DescribeMatch is what one match allows, in words.

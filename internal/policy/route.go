@@ -115,6 +115,10 @@ type DLP struct {
 	Outbound []string `json:"outbound_detectors,omitempty"`
 	Inbound  []string `json:"inbound_detectors,omitempty"`
 	OnMatch  string   `json:"outbound_on_match,omitempty"` // "block" | "redact" | "supervise"
+	// InboundOnMatch is "alarm", also where it is empty, or "block".
+	InboundOnMatch string `json:"inbound_on_match,omitempty"`
+	// Allow lists findings that pass, with what they are part of.
+	Allow []Allowance `json:"allow,omitempty"`
 	// OutboundOff and InboundOff are set where the manifest says false.
 	OutboundOff bool `json:"outbound_off,omitempty"`
 	InboundOff  bool `json:"inbound_off,omitempty"`

@@ -124,6 +124,9 @@ func compileRoute(route *Route) (*rule, error) {
 	if err := checkAuth(route.Auth); err != nil {
 		return nil, err
 	}
+	if err := checkDLP(route.DLP); err != nil {
+		return nil, err
+	}
 	if slices.Contains(route.Ports, 0) {
 		return nil, errors.New("port 0 is no port")
 	}

@@ -172,3 +172,15 @@ func Example(secret []byte) bool {
 	}
 	return len(secret) >= 12 && len(distinct) < 5
 }
+
+// HighEntropy is the name of the finding that goes by randomness alone.
+const HighEntropy = "high-entropy"
+
+// Names returns the name of every rule.
+func Names() []string {
+	var names []string
+	for _, r := range All() {
+		names = append(names, r.ID)
+	}
+	return names
+}
