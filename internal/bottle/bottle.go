@@ -46,6 +46,11 @@ type Launch struct {
 	Env map[string]secret.String
 	// Tokens are the values of the credentials of the sidecar, by reference.
 	Tokens map[string]secret.String
+	// Guarded are the values of the host's variables that must not leave, by name.
+	Guarded map[string]secret.String
+	// Key is the user's own; it keys fingerprints, and the bottle's canary comes from it. Without
+	// one there is no canary.
+	Key secret.String
 	// Transcript is the provider's own record of sessions, below the bottle's home.
 	Transcript string
 	// Terminal is set where the agent gets one.

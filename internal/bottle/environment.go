@@ -13,6 +13,9 @@ import (
 // Forwarded and asked values are only here and in the agent's process.
 func (r *running) environment() []string {
 	vars := base(r.Term)
+	if !r.Key.Empty() {
+		vars["BOT_BOTTLE_CANARY"] = canary(r.Key, r.Plan.ID)
+	}
 	for _, e := range r.Plan.Env {
 		value := e.Value
 		if v, ok := r.Env[e.Name]; ok {

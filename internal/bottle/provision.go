@@ -47,6 +47,9 @@ func (r *running) owned() ([]plan.File, error) {
 	if p := r.Plan.Prompt.Text; p != "" {
 		files = append(files, plan.File{Path: plan.PromptPath, Mode: 0o600, Content: p + "\n"})
 	}
+	if !r.Key.Empty() {
+		files = append(files, plan.File{Path: canaryPath, Mode: 0o600, Content: canary(r.Key, r.Plan.ID) + "\n"})
+	}
 	if r.java != nil {
 		store := <-r.java
 		if store.err != nil {

@@ -114,17 +114,13 @@ func (r *running) configure(ctx context.Context) error {
 		}
 		return nil
 	})
-	names := make([]string, 0, len(r.Tokens))
-	for ref := range r.Tokens {
-		names = append(names, ref)
-	}
 	head, err := r.reopenLog(ctx)
 	if err != nil {
 		return err
 	}
-	ready, err := r.sidecar.Configure(ctx, control.Config{
-		ID: r.Plan.ID, Egress: r.Plan.Egress, SecretNames: names, Placeholders: r.Plan.Placeholders, Audit: head,
-	}, r.Tokens)
+	config := control.Config{ID: r.Plan.ID, Egress: r.Plan.Egress, Placeholders: r.Plan.Placeholders, Supervise: r.Plan.Supervise, Audit: head}
+	values := r.secrets(&config)
+	ready, err := r.sidecar.Configure(ctx, config, values)
 	if err != nil {
 		return fmt.Errorf("cannot start the sidecar: %w", err)
 	}

@@ -26,6 +26,7 @@ type App struct {
 	In       *os.File
 	Out, Err io.Writer
 	Getenv   func(string) (string, bool)
+	Environ  func() []string // nil: no variable is guarded by its prefix
 	Version  string
 	// Drivers makes the backends, best first; a home tells them where runs lie.
 	Drivers   func(*store.Home) []backend.Driver

@@ -19,7 +19,7 @@ func Main(args []string, version string) int {
 		return code
 	}
 	app := &App{
-		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Version: version,
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Environ: os.Environ, Version: version,
 		Drivers:   drivers,
 		Providers: []provider.Provider{claude.Provider{}},
 	}

@@ -88,6 +88,26 @@ func (a *App) values(ctx context.Context, home *store.Home, p *planner.Planned) 
 	return tokens, env, errors.Join(errs...)
 }
 
+// sensitive are the host's variables whose names begin as BOT_BOTTLE_SENSITIVE_PREFIXES says, a
+// list with commas: the agent does not have them, and they must not leave.
+func (a *App) sensitive() map[string]secret.String {
+	out := map[string]secret.String{}
+	if a.Environ == nil {
+		return out
+	}
+	for prefix := range strings.SplitSeq(a.env("BOT_BOTTLE_SENSITIVE_PREFIXES"), ",") {
+		if prefix = strings.TrimSpace(prefix); prefix == "" {
+			continue
+		}
+		for _, entry := range a.Environ() {
+			if name, value, ok := strings.Cut(entry, "="); ok && strings.HasPrefix(name, prefix) {
+				out[name] = secret.New(value)
+			}
+		}
+	}
+	return out
+}
+
 // absolute makes a file reference independent of the caller's directory, which a repository could
 // fill: a relative path starts where the bottles are.
 func absolute(ref string, home *store.Home) string {

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 // app is the command line over a backend that holds nothing.
 func app() int {
 	a := &cli.App{
-		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Version: "v0-test",
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Environ: os.Environ, Version: "v0-test",
 		Drivers:   func(*store.Home) []backend.Driver { return []backend.Driver{fake.New(fake.Config{Fail: holdsNothing})} },
 		Providers: []provider.Provider{claude.Provider{}},
 	}

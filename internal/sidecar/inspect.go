@@ -2,38 +2,45 @@ package sidecar
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 	"sync/atomic"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
-	"github.com/bot-bottle/bot-bottle/internal/secret"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
 	"github.com/bot-bottle/bot-bottle/internal/service/dlp"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
+	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 )
 
 // inspectors joins egress and dlp: what a route says is done with what the engine finds.
 type inspectors struct {
-	engine       atomic.Pointer[dlp.Engine]
-	tokens       *Tokens
-	placeholders []string
-	sink         audit.Sink
+	engine          atomic.Pointer[dlp.Engine]
+	memory          *dlp.Memory
+	tokens, guarded *Tokens
+	placeholders    []string
+	alarms          *alarms
+	approved        *approvals
+	asker           ask.Asker // set before anything is inspected; nil: nobody can be asked
 }
 
 // newInspectors knows the bottle's own secrets, and what stands for them inside.
-func newInspectors(tokens *Tokens, placeholders []string, sink audit.Sink) *inspectors {
-	i := &inspectors{tokens: tokens, placeholders: placeholders, sink: sink}
+func newInspectors(tokens, guarded *Tokens, placeholders []string, sink audit.Sink) *inspectors {
+	i := &inspectors{
+		tokens: tokens, guarded: guarded, placeholders: placeholders,
+		memory: dlp.NewMemory(nil), alarms: newAlarms(sink), approved: &approvals{},
+	}
 	i.engine.Store(i.build())
 	return i
 }
 
 func (i *inspectors) build() *dlp.Engine {
-	known := i.tokens.known()
-	for _, p := range i.placeholders {
-		known = append(known, dlp.Known{Name: "placeholder", Value: secret.New(p), Canary: true})
+	secrets := known(i.tokens, i.guarded, i.placeholders)
+	if key, err := i.guarded.Token(control.KeyRef); err == nil {
+		return dlp.Keyed(secrets, []byte(key.Reveal()))
 	}
-	return dlp.New(known)
+	return dlp.New(secrets)
 }
 
 // learn makes requests that begin from now on be looked at with the tokens of now.
@@ -43,183 +50,221 @@ func (i *inspectors) learn() {
 	i.engine.Store(engine)
 }
 
+// mode is what is done about a finding.
+type mode uint8
+
+const (
+	block mode = iota
+	redact
+	supervise
+)
+
 // Inspect implements egress.Inspectors.
 func (i *inspectors) Inspect(x egress.Exchange) egress.Inspector {
 	settings := x.Route.DLP
-	if settings.OutboundOff {
-		return nil
+	n := &inspection{inspectors: i, engine: i.engine.Load(), route: x.Route, use: detectors(settings), mode: modeOf(x.Route)}
+	n.use.Allow = n.allows
+	if x.Route.Owner == "" {
+		n.use.Pieces = i.memory
 	}
-	use := dlp.Detectors{Patterns: true, Known: true}
-	if len(settings.Outbound) > 0 {
-		use = dlp.Detectors{}
-		for _, name := range settings.Outbound {
-			use.Patterns = use.Patterns || name == "token_patterns"
-			use.Known = use.Known || name == "known_secrets"
-		}
+	return n
+}
+
+func detectors(d policy.DLP) dlp.Detectors {
+	switch {
+	case d.OutboundOff:
+		return dlp.Detectors{}
+	case len(d.Outbound) == 0:
+		return dlp.Detectors{Patterns: true, Known: true}
 	}
-	redact := settings.OnMatch == "redact" || settings.OnMatch == "" && x.Route.Owner != ""
-	return &inspection{inspectors: i, engine: i.engine.Load(), use: use, redact: redact, route: x.Route.Host, owned: x.Route.Owner != ""}
+	var use dlp.Detectors
+	for _, name := range d.Outbound {
+		use.Patterns = use.Patterns || name == "token_patterns"
+		use.Known = use.Known || name == "known_secrets"
+		use.Entropy = use.Entropy || name == "entropy"
+	}
+	return use
+}
+
+// modeOf is what a route says; without a word a provider's own redacts, so that a conversation
+// goes on, and every other asks.
+func modeOf(route *policy.Route) mode {
+	switch route.DLP.OnMatch {
+	case "block":
+		return block
+	case "redact":
+		return redact
+	case "supervise":
+		return supervise
+	}
+	if route.Owner != "" {
+		return redact
+	}
+	return supervise
 }
 
 // inspection is one exchange.
 type inspection struct {
 	*inspectors
-	engine *dlp.Engine // for the whole exchange
-	use    dlp.Detectors
-	redact bool
-	route  string
-	owned  bool // a provider's, where its placeholder is expected in a credential's header
-	head   *egress.Head
-	body   *dlp.Body
+	engine  *dlp.Engine // for the whole exchange
+	use     dlp.Detectors
+	mode    mode
+	route   *policy.Route
+	head    *egress.Head
+	path    string // as the agent sent it, canonical
+	body    *dlp.Body
+	inbound *inbound
+	once    []approval // what was approved for this exchange alone
+
+	stop context.CancelFunc // of what waits for the operator
 }
 
-// refuse turns findings into the answer that the agent reads. It never holds what was found.
-func (x *inspection) refuse(found []dlp.Finding) error {
-	names := dlp.Names(found)
-	place := found[0].Place
-	for _, f := range found {
-		if f.Rule == "canary" {
-			x.note("the canary left in "+f.Place, f)
-		}
-	}
-	reason := fmt.Sprintf("%s holds what looks like a secret (%s)", place, names)
-	guidance := "A secret is not sent to this host. A credential for an API is put in by the sidecar: send the request without it."
-	if strings.HasPrefix(found[0].Rule, "limit-") {
-		reason = fmt.Sprintf("%s cannot be looked at to its end (%s)", place, names)
-		guidance = "What cannot be scanned is not sent. Send it plain, or with less compression and fewer encodings on top of each other."
-	}
-	if len(found[0].Steps) > 0 {
-		reason += ", after decoding " + strings.Join(found[0].Steps, ", ")
-	}
-	return &egress.Blocked{Layer: "dlp", Reason: reason, Rule: names, Guidance: guidance, NextSteps: []string{"take the value out of the request", "if it is no secret, tell the operator the rule and the host"}}
-}
+// owned is true for a provider's route, where its placeholder is expected in a credential's header.
+func (x *inspection) owned() bool { return x.route.Owner != "" }
 
-func (x *inspection) note(message string, f dlp.Finding) {
-	e := audit.Event{Kind: "alarm", Layer: "dlp", Host: x.head.Host, Port: x.head.Port, Rule: f.Rule, Message: message, Reason: "fingerprint " + f.Fingerprint}
-	x.sink.Record(e)
-}
+// scans reports whether anything is looked for in what leaves.
+func (x *inspection) scans() bool { return x.use.Patterns || x.use.Known || x.use.Entropy }
 
 // Request looks at the head: each part by itself and all of them joined, so that a value split
 // over two is found.
-func (x *inspection) Request(_ context.Context, head *egress.Head) error {
-	x.head = head
+func (x *inspection) Request(ctx context.Context, head *egress.Head) error {
+	x.head, x.path = head, head.Path
 	x.stripped(head.Stripped)
-	text, parts := headText(head)
-	found := x.engine.Scan(text, "the request's head", x.use)
-	if len(found) == 0 {
+	if err := x.breaks(head); err != nil {
+		return err
+	}
+	if !x.scans() {
 		return nil
 	}
-	if !x.redact {
-		return x.refuse(found)
+	ctx, x.stop = context.WithCancel(ctx)
+	if x.use.Pieces != nil {
+		x.memory.Begin()
 	}
-	for _, f := range found {
-		if !redactPart(parts, f) {
-			return x.refuse(found)
+	if labels := wildLabels(x.route.Host, head.Host); labels != "" {
+		if found := x.engine.Labels(labels, x.use); len(found) > 0 {
+			if err := x.decide(ctx, found); err != nil {
+				return err
+			}
 		}
-		x.note("redacted in the request's head", f)
 	}
-	for _, p := range parts {
-		*p.value = string(p.text)
+	if err := x.headers(ctx, head); err != nil {
+		return err
 	}
-	text, _ = headText(head)
-	if found = x.engine.Scan(text, "the request's head", x.use); len(found) > 0 {
-		return x.refuse(found)
+	if x.use.Pieces == nil {
+		return nil
+	}
+	if found := x.memory.Values(x.engine, headValues(x.route.Host, head), "the request's head", x.use); len(found) > 0 {
+		return x.decide(ctx, found)
 	}
 	return nil
 }
 
-// stripped looks at what was taken off the request: a placeholder in there did not leave, but
-// shows that it was tried.
-func (x *inspection) stripped(fields egress.Header) {
-	if x.owned {
-		return
+// headers scans the head, and redacts it where the route says so and that is enough.
+func (x *inspection) headers(ctx context.Context, head *egress.Head) error {
+	found, parts := x.scanHead(head)
+	if len(found) == 0 {
+		return nil
 	}
-	for _, f := range fields {
-		for _, p := range x.placeholders {
-			if strings.Contains(f.Value, p) {
-				x.note("the provider's placeholder was sent to another host in "+f.Name, dlp.Finding{Rule: "canary"})
-			}
+	if x.mode != redact {
+		return x.decide(ctx, found)
+	}
+	for _, f := range found {
+		if !x.redactable(f) || !redactPart(parts, f) {
+			return x.decide(ctx, found)
 		}
 	}
-}
-
-type part struct {
-	at    int
-	value *string
-	text  []byte
-}
-
-// headText lays the head out as one text, and says where the parts stand that may be changed.
-func headText(head *egress.Head) (text []byte, parts []part) {
-	add := func(value *string, end string) {
-		parts = append(parts, part{len(text), value, []byte(*value)})
-		text = append(append(text, *value...), end...)
-	}
-	text = append(append(text, head.Method...), ' ')
-	text = append(append(text, head.Host...), '\n')
-	add(&head.Path, "\n")
-	if head.HasQuery {
-		add(&head.Query, "\n")
-	}
-	for i := range head.Header {
-		f := &head.Header[i]
-		if head.WebSocket && strings.EqualFold(f.Name, "Sec-WebSocket-Key") {
-			continue // 16 random bytes, which were checked to be no more
-		}
-		text = append(append(text, f.Name...), ": "...)
-		add(&f.Value, "\n")
-	}
-	return text, parts
-}
-
-func redactPart(parts []part, f dlp.Finding) bool {
-	lo, hi := int(f.Offset), int(f.Offset)+f.Span
 	for _, p := range parts {
-		if f.Span > 0 && lo >= p.at && hi <= p.at+len(p.text) {
-			dlp.Redact(p.text[lo-p.at:hi-p.at], len(f.Steps) == 0)
-			return true
+		*p.value = string(p.text)
+	}
+	if again, _ := x.scanHead(head); len(again) > 0 {
+		return x.decide(ctx, again)
+	}
+	for _, f := range found {
+		x.redacted(f)
+	}
+	return nil
+}
+
+// scanHead looks at the head as one text; entropy only at what the agent puts into the target,
+// because headers are full of what was drawn by lot.
+func (x *inspection) scanHead(head *egress.Head) ([]dlp.Finding, []part) {
+	text, parts := headText(head)
+	use := x.use
+	use.Entropy = false
+	found := x.engine.Scan(text, "the request's head", use)
+	if !x.use.Entropy {
+		return found, parts
+	}
+	for _, p := range parts[:targets(head)] {
+		for _, f := range x.engine.Scan(p.text, "the request's head", dlp.Detectors{Entropy: true, Allow: x.use.Allow}) {
+			f.Offset += int64(p.at)
+			found = append(found, f)
 		}
 	}
-	return false
+	return found, parts
 }
 
 // RequestBody holds the body back until it was looked at.
-func (x *inspection) RequestBody(_ context.Context, body io.Reader) io.Reader {
+func (x *inspection) RequestBody(ctx context.Context, body io.Reader) io.Reader {
+	if !x.scans() {
+		return body
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stop := x.stop
+	x.stop = func() { cancel(); stop() }
+	verdict := func(found []dlp.Finding) error { return x.decide(ctx, found) }
 	h := x.head.Header
 	if strings.HasPrefix(strings.ToLower(h.Get("Content-Type")), "application/grpc") {
-		return x.engine.NewCalls(body, x.use, x.refuse)
+		return x.engine.NewCalls(body, x.use, x.options(verdict))
 	}
-	var encodings []string
-	for _, value := range h.Values("Content-Encoding") {
-		for name := range strings.SplitSeq(value, ",") {
-			encodings = append(encodings, strings.ToLower(strings.TrimSpace(name)))
-		}
+	var small *remembered
+	if x.use.Pieces != nil {
+		small = &remembered{Reader: body, x: x, kind: h.Get("Content-Type")}
+		body = small
 	}
-	redact := x.redact
-	for _, name := range []string{"Content-MD5", "Digest", "Content-Digest", "Repr-Digest", "Signature", "X-Amz-Content-Sha256", "X-Hub-Signature-256"} {
-		redact = redact && h.Count(name) == 0 // what is signed cannot be changed
+	s := x.engine.Stream("the request's body", x.use, encodings(h)...)
+	x.body = dlp.NewBody(body, s, x.mode == redact && changeable(h), verdict)
+	x.body.Redactable = x.redactable
+	x.body.Redacted = x.redacted
+	if small != nil {
+		x.body.Last = small.last
 	}
-	s := x.engine.Stream("the request's body", x.use, encodings...)
-	x.body = dlp.NewBody(body, s, redact, x.refuse)
-	x.body.Redacted = func(f dlp.Finding) { x.note("redacted in the request's body", f) }
 	return x.body
 }
 
-func (x *inspection) Response(context.Context, int, egress.Header) error { return nil }
-
-func (x *inspection) ResponseBody(_ context.Context, body io.Reader) io.Reader { return body }
-
-// Messages holds each outgoing message back until it was looked at.
-func (x *inspection) Messages(_ context.Context, to egress.Direction, frames io.Reader) io.Reader {
-	if to == egress.Inbound {
-		return frames
+func encodings(h egress.Header) []string {
+	var out []string
+	for _, value := range h.Values("Content-Encoding") {
+		for name := range strings.SplitSeq(value, ",") {
+			out = append(out, strings.ToLower(strings.TrimSpace(name)))
+		}
 	}
-	return x.engine.NewFrames(frames, x.use, x.refuse)
+	return out
 }
 
+// Messages holds each outgoing message back until it was looked at; incoming ones pass.
+func (x *inspection) Messages(ctx context.Context, to egress.Direction, frames io.Reader) io.Reader {
+	if to == egress.Inbound || !x.scans() {
+		return frames
+	}
+	return x.engine.NewFrames(frames, x.use, x.options(func(found []dlp.Finding) error { return x.decide(ctx, found) }))
+}
+
+// options are how messages are treated; a control frame or a binary message is never changed.
+func (x *inspection) options(verdict dlp.Verdict) dlp.Options {
+	return dlp.Options{Verdict: verdict, Redact: x.mode == redact, Redactable: x.redactable, Redacted: x.redacted}
+}
+
+// Close ends what is under way, also a question that nobody has answered.
 func (x *inspection) Close() {
+	if x.stop != nil {
+		x.stop()
+	}
 	if x.body != nil {
 		x.body.Close()
+	}
+	if x.inbound != nil {
+		x.inbound.close()
 	}
 }
 

@@ -47,14 +47,14 @@ func (p *process) configure(ctx, running context.Context, group *errgroup.Group,
 	if _, err := policy.Compile(setup.Config.Egress); err != nil {
 		return Ready{}, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)
 	}
-	tokens, err := NewTokens(setup.Config.SecretNames, setup.Secrets)
+	tokens, guarded, err := values(setup)
 	if err != nil {
 		return Ready{}, err
 	}
 	if err := tokens.covers(setup.Config.Egress); err != nil {
 		return Ready{}, err
 	}
-	p.tokens = tokens
+	p.tokens, p.guarded = tokens, guarded
 	meeting, err := p.handover()
 	if err != nil {
 		return Ready{}, err
@@ -85,7 +85,7 @@ func (p *process) configure(ctx, running context.Context, group *errgroup.Group,
 
 // make builds every part without running any.
 func (p *process) make(config Config, ls listeners) (s services, err error) {
-	p.redactor.Store(secret.NewRedactor(p.tokens.all()...))
+	p.redactor.Store(secret.NewRedactor(append(p.tokens.all(), p.guarded.all()...)...))
 	redact := func(text string) string { return p.redactor.Load().String(text) }
 	head := audit.Genesis(string(config.ID))
 	if config.Audit != nil {
@@ -97,30 +97,33 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 		return s, err
 	}
 	if s.dns, err = dns.New(dnsConfig(), dns.Deps{
-		Packets: ls.packets, Streams: ls.streams, Allowed: p.resolves, Named: p.spelled, Audit: p.counted,
+		Packets: ls.packets, Streams: ls.streams, Allowed: p.resolves, Named: p.spelled, Refused: p.refused, Audit: p.counted,
 	}); err != nil {
 		return s, err
 	}
-	p.inspectors = newInspectors(p.tokens, config.Placeholders, p.counted)
+	p.inspectors = newInspectors(p.tokens, p.guarded, config.Placeholders, p.counted)
 	var ways []egress.Listener
 	for _, l := range ls.proxy {
 		ways = append(ways, egress.Listener{Listener: l, Destination: destination})
 	}
 	s.egress, err = egress.New(egress.Config{Policy: config.Egress}, egress.Deps{
 		Listeners: ways, CA: s.ca, Credentials: p.tokens, Names: s.dns, Audit: p.counted,
-		Inspectors: p.inspectors,
+		Inspectors: p.inspectors, HostGuard: p.inspectors.refusedName,
 	})
 	if err != nil {
 		return s, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)
 	}
 	p.egress.Store(s.egress)
 	inbox, err := desk.New(desk.Config{ID: config.ID}, desk.Deps{
-		Journal: p.inbox, Kinds: map[ask.Kind]desk.Kind{ask.Route: routeKind{p}}, Audit: p.counted, Redact: redact,
+		Journal: p.inbox, Kinds: map[ask.Kind]desk.Kind{ask.Route: routeKind{p}, ask.Value: valueKind{p.inspectors}}, Audit: p.counted, Redact: redact,
 	})
 	if err != nil {
 		return s, err
 	}
 	p.desk.Store(inbox)
+	if config.Supervise {
+		p.inspectors.asker = inbox
+	}
 	return s, nil
 }
 

@@ -35,7 +35,8 @@ type process struct {
 
 	claimed    atomic.Bool // by the one configure
 	live       live
-	tokens     *Tokens // set before egress, as the next two
+	tokens     *Tokens // set before egress, as the next three
+	guarded    *Tokens // what is only recognised
 	inspectors *inspectors
 	redactor   atomic.Pointer[secret.Redactor]
 	egress     atomic.Pointer[egress.Server]

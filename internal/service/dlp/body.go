@@ -11,8 +11,12 @@ type Verdict func([]Finding) error
 // Body passes a body through and holds back what is not yet cleared. It yields what is cleared
 // at once, and nothing more after a finding that verdict refuses.
 type Body struct {
-	// Redacted, which may be nil, is told of what was replaced.
-	Redacted func(Finding)
+	// Redactable, which may be nil, says of which findings may be replaced. Redacted, which may be
+	// nil, is told of what was.
+	Redactable func(Finding) bool
+	Redacted   func(Finding)
+	// Last, which may be nil, has the last word on a body of which nothing was found.
+	Last func() []Finding
 
 	src     io.Reader
 	verdict Verdict
@@ -68,6 +72,9 @@ func (b *Body) fill() {
 		found = b.s.Close()
 		upto = b.at + int64(len(b.held))
 		b.ended = true
+		if b.Last != nil && len(found) == 0 {
+			found = b.Last()
+		}
 	case err != nil:
 		b.s.Abort()
 		b.fail(err)
@@ -98,7 +105,7 @@ func (b *Body) judge(found []Finding) error {
 	}
 	for _, f := range found {
 		lo := f.Offset - b.at
-		if f.Span == 0 || lo < 0 || lo+int64(f.Span) > int64(len(b.held)) {
+		if b.Redactable != nil && !b.Redactable(f) || f.Span == 0 || lo < 0 || lo+int64(f.Span) > int64(len(b.held)) {
 			return b.verdict(found)
 		}
 		Redact(b.held[lo:lo+int64(f.Span)], len(f.Steps) == 0)

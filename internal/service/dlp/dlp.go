@@ -27,6 +27,10 @@ type Known struct {
 // Detectors choose what is looked for.
 type Detectors struct {
 	Patterns, Known, Entropy bool
+	// Allow, which may be nil, says of a finding that it is none.
+	Allow func(Finding) bool
+	// Pieces, which may be nil, remembers what is too short to be told by itself.
+	Pieces *Memory
 }
 
 // Finding says what was found where, without the secret.
@@ -39,7 +43,7 @@ type Finding struct {
 	Offset int64    `json:"offset"` // of what held it, in the place's own bytes
 	Span   int      `json:"span"`   // bytes there
 	Length int      `json:"length"` // of the secret itself
-	// Fingerprint is the same for the same secret within one engine and tells nothing of it.
+	// Fingerprint is the same for the same secret under one key and tells nothing of it.
 	Fingerprint string `json:"fingerprint"`
 }
 
@@ -55,6 +59,10 @@ type Engine struct {
 	known []Known
 	key   [32]byte
 	table func() *tables
+	lower func() *Engine // knows the secrets as a name's labels can carry them
+
+	bare   func() *tables
+	orders func() *orders
 }
 
 type tables struct {
@@ -64,11 +72,20 @@ type tables struct {
 	secrets []knownIndex
 }
 
-// New returns an engine that knows the given secrets. It is cheap.
+// New returns an engine that knows the given secrets and has a key of its own. It is cheap.
 func New(known []Known) *Engine {
-	e := &Engine{known: slices.Clone(known)}
-	_, _ = rand.Read(e.key[:])
+	var key [32]byte
+	_, _ = rand.Read(key[:])
+	return Keyed(known, key[:])
+}
+
+// Keyed returns an engine whose fingerprints are those of every engine with the same key.
+func Keyed(known []Known, key []byte) *Engine {
+	e := &Engine{known: slices.Clone(known), key: sha256.Sum256(key)}
 	e.table = sync.OnceValue(e.build)
+	e.lower = sync.OnceValue(e.lowered)
+	e.bare = sync.OnceValue(e.bareTables)
+	e.orders = sync.OnceValue(newOrders)
 	return e
 }
 

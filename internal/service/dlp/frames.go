@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
-	"errors"
 	"io"
 )
 
@@ -16,29 +15,22 @@ const maxMessage = 16 << 20
 type Frames struct {
 	messages
 	payload  []byte
+	where    []stretch
+	opcode   byte
 	deflated bool
 	dict     []byte
 	within   bool
 }
 
-// messages is what messages of any kind have in common.
-type messages struct {
-	src     io.Reader
-	e       *Engine
-	place   string
-	use     Detectors
-	verdict Verdict
-	raw     []byte
-	ready   []byte
-	tail    []byte
-	err     error
+// stretch is where a frame's payload stands in the raw bytes.
+type stretch struct {
+	at, n int
+	mask  [4]byte
 }
 
-var errMessage = errors.New("the message is too large to be looked at")
-
 // NewFrames wraps the outgoing direction.
-func (e *Engine) NewFrames(src io.Reader, use Detectors, verdict Verdict) *Frames {
-	return &Frames{messages: messages{src: src, e: e, place: "websocket", use: use, verdict: verdict}}
+func (e *Engine) NewFrames(src io.Reader, use Detectors, o Options) *Frames {
+	return &Frames{messages: messages{src: src, e: e, place: "websocket", use: use, Options: o}}
 }
 
 func (f *Frames) Read(p []byte) (int, error) {
@@ -54,23 +46,6 @@ func (f *Frames) Read(p []byte) (int, error) {
 	n := copy(p, f.ready)
 	f.ready = f.ready[n:]
 	return n, nil
-}
-
-// take reads n bytes of the source into raw.
-func (m *messages) take(n int) ([]byte, error) {
-	if len(m.raw)+n > maxMessage {
-		if err := m.verdict([]Finding{{Rule: RuleWork, Place: m.place}}); err != nil {
-			return nil, err
-		}
-		return nil, errMessage
-	}
-	at := len(m.raw)
-	m.raw = append(m.raw, make([]byte, n)...)
-	if _, err := io.ReadFull(m.src, m.raw[at:]); err != nil {
-		m.raw = m.raw[:at]
-		return nil, err
-	}
-	return m.raw[at:], nil
 }
 
 func (f *Frames) frame() error {
@@ -101,6 +76,7 @@ func (f *Frames) frame() error {
 	if length > maxMessage {
 		length = maxMessage
 	}
+	at := len(f.raw)
 	body, err := f.take(int(length))
 	if err != nil {
 		return err
@@ -110,7 +86,7 @@ func (f *Frames) frame() error {
 		clear[i] = b ^ mask[i&3]
 	}
 	if first&8 != 0 { // a control frame, whose payload is a way out too
-		if err := f.look(clear); err != nil {
+		if err := f.look(clear, false); err != nil {
 			return err
 		}
 		if !f.within {
@@ -119,23 +95,42 @@ func (f *Frames) frame() error {
 		return nil
 	}
 	if first&0x0f != 0 {
-		f.deflated = first&0x40 != 0
+		f.opcode, f.deflated = first&0x0f, first&0x40 != 0
 	}
 	f.payload = append(f.payload, clear...)
-	f.within = first&0x80 == 0
-	if f.within {
+	f.where = append(f.where, stretch{at, len(body), mask})
+	if f.within = first&0x80 == 0; f.within {
 		return nil
 	}
+	return f.whole()
+}
+
+// whole looks at a message of which all frames have come.
+func (f *Frames) whole() error {
 	if f.deflated {
 		if err := f.inflate(); err != nil {
 			return err
 		}
-	} else if err := f.look(f.payload); err != nil {
+	} else if err := f.look(f.payload, f.opcode == 1); err != nil {
 		return err
+	} else {
+		f.mask()
 	}
-	f.payload = f.payload[:0]
+	f.payload, f.where = f.payload[:0], f.where[:0]
 	f.release()
 	return nil
+}
+
+// mask writes the message back to where its frames stand; a redaction has changed it and not its
+// length.
+func (f *Frames) mask() {
+	p := f.payload
+	for _, w := range f.where {
+		for i := range w.n {
+			f.raw[w.at+i] = p[i] ^ w.mask[i&3]
+		}
+		p = p[w.n:]
+	}
 }
 
 func (f *Frames) inflate() error {
@@ -146,33 +141,14 @@ func (f *Frames) inflate() error {
 		if len(out) > unpackBase {
 			rule = RuleWork
 		}
-		if err := f.verdict([]Finding{{Rule: rule, Place: f.place, Steps: []string{"permessage-deflate"}}}); err != nil {
+		if err := f.Verdict([]Finding{{Rule: rule, Place: f.place, Steps: []string{"permessage-deflate"}}}); err != nil {
 			return err
 		}
 		return errMessage
 	}
 	f.dict = append(f.dict, out...)
 	f.dict = bytes.Clone(f.dict[max(0, len(f.dict)-32<<10):])
-	return f.look(out)
-}
-
-func (m *messages) look(text []byte) error {
-	s := m.e.Stream(m.place, m.use)
-	s.Prime(m.tail)
-	s.Write(text)
-	if found := s.Close(); len(found) > 0 {
-		if err := m.verdict(found); err != nil {
-			return err
-		}
-		return errMessage
-	}
-	m.tail = append(m.tail, text[max(0, len(text)-overlap):]...)
-	m.tail = m.tail[max(0, len(m.tail)-4096):]
-	return nil
-}
-
-func (m *messages) release() {
-	m.ready, m.raw = m.raw, nil
+	return f.look(out, false) // its compressor goes on from what it said
 }
 
 // Calls passes gRPC's messages (length-prefixed) through, each when it was looked at, so that
@@ -180,8 +156,8 @@ func (m *messages) release() {
 type Calls struct{ messages }
 
 // NewCalls wraps a request body of gRPC.
-func (e *Engine) NewCalls(src io.Reader, use Detectors, verdict Verdict) *Calls {
-	return &Calls{messages{src: src, e: e, place: "grpc", use: use, verdict: verdict}}
+func (e *Engine) NewCalls(src io.Reader, use Detectors, o Options) *Calls {
+	return &Calls{messages{src: src, e: e, place: "grpc", use: use, Options: o}}
 }
 
 func (c *Calls) Read(p []byte) (int, error) {
@@ -207,7 +183,7 @@ func (c *Calls) message() error {
 	if err != nil {
 		return err
 	}
-	if err := c.look(body); err != nil {
+	if err := c.look(body, head[0] == 0); err != nil {
 		return err
 	}
 	c.release()

@@ -67,6 +67,9 @@ func (s *scan) look(v view) {
 	s.marks, s.packs = survey(v.text, s.marks, s.packs)
 	marks, packs := s.marks[m:], s.packs[p:]
 	s.match(v, marks)
+	if s.use.Entropy {
+		s.entropy(v)
+	}
 	s.decode(v, marks, packs)
 	s.marks = s.marks[:m]
 	if len(v.steps) > 0 {
@@ -284,18 +287,19 @@ func (s *scan) region(v view, k ruleHit, lo, hi int) {
 func (s *scan) known(v view, at int, hit knownHit) bool {
 	k := &s.t.secrets[hit.secret]
 	lo, hi, matched := k.match(v.text, at, hit)
-	least := k.least
+	least, step := k.least, hit.form.String()
 	if hit.form >= formHex {
 		least -= 2 // the groups at both ends may be cut
+	} else if hit.form == formRaw {
+		matched -= k.public(v.text[lo:hi])
 	}
 	if matched < least {
-		return false
+		if matched < min(anchor, k.least) || !s.use.Pieces.part(k, hit.at, anchor) {
+			return false
+		}
+		step = stepPiece
 	}
-	name := "known-secret:" + k.Name
-	if k.Canary {
-		name = "canary"
-	}
-	s.add(v, lo, hi, name, hit.form.String(), []byte(k.value))
+	s.add(v, lo, hi, k.rule(), step, []byte(k.value))
 	return true
 }
 
@@ -308,6 +312,9 @@ func (s *scan) add(v view, lo, hi int, rule, step string, value []byte) {
 	f := Finding{Rule: rule, Place: s.place, Steps: v.steps, Length: len(value), Fingerprint: s.e.fingerprint(value)}
 	if step != "" {
 		f.Steps = append(slices.Clip(v.steps), step)
+	}
+	if s.use.Allow != nil && s.use.Allow(f) {
+		return
 	}
 	if len(v.steps) == 0 {
 		f.Offset, f.Span = s.base+int64(lo), hi-lo

@@ -182,7 +182,7 @@ func TestFramesLeaveWhenTheirMessageWasLookedAt(t *testing.T) {
 				append(frame(1, []byte(value[:at]), false), frame(0, []byte(value[at:]), true)...), // fragments
 				append(frame(1, []byte(value[:at]), true), frame(1, []byte(value[at:]), true)...),  // messages
 			} {
-				out, err := io.ReadAll(e.NewFrames(bytes.NewReader(append(bytes.Clone(clean), split...)), all(), func([]dlp.Finding) error { return errRefused }))
+				out, err := io.ReadAll(e.NewFrames(bytes.NewReader(append(bytes.Clone(clean), split...)), all(), dlp.Options{Verdict: func([]dlp.Finding) error { return errRefused }}))
 				if !errors.Is(err, errRefused) || !bytes.HasPrefix(out, clean) {
 					t.Fatalf("kind %d split at %d: %d bytes, %v", kind, at, len(out), err)
 				}
@@ -197,7 +197,7 @@ func TestCallsLeaveWhenTheirMessageWasLookedAt(t *testing.T) {
 		return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(s))), s...)
 	}
 	in := append(message("clean"), message(value)...)
-	out, err := io.ReadAll(e.NewCalls(bytes.NewReader(in), all(), func([]dlp.Finding) error { return errRefused }))
+	out, err := io.ReadAll(e.NewCalls(bytes.NewReader(in), all(), dlp.Options{Verdict: func([]dlp.Finding) error { return errRefused }}))
 	if !errors.Is(err, errRefused) || !bytes.Equal(out, message("clean")) {
 		t.Errorf("%q, %v", out, err)
 	}

@@ -41,6 +41,12 @@ func (s *Server) decide(q dnsmessage.Question, proto string) verdict {
 		s.denials.record(name, proto, "no route allows this name")
 		return verdict{code: dnsmessage.RCodeNameError}
 	}
+	if s.deps.Refused != nil {
+		if shown, reason := s.deps.Refused(name); reason != "" {
+			s.denials.record(shown, proto, reason)
+			return verdict{code: dnsmessage.RCodeNameError}
+		}
+	}
 	if q.Type != dnsmessage.TypeA && q.Type != dnsmessage.TypeAAAA {
 		return verdict{} // also HTTPS and SVCB: no hint to ECH or QUIC
 	}

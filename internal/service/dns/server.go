@@ -40,7 +40,10 @@ type Deps struct {
 	// Named reports whether a route spells the name out. Such names get an address even when
 	// names below wildcards have used up theirs.
 	Named func(name string) bool
-	Audit audit.Sink
+	// Refused, which may be nil, says of an allowed name why it is not answered all the same, and
+	// under which name that is written down: its labels may be what must not be seen.
+	Refused func(name string) (shown, reason string)
+	Audit   audit.Sink
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }

@@ -54,7 +54,10 @@ type Deps struct {
 	Names       Names
 	Resolver    Resolver   // nil: the system's
 	Inspectors  Inspectors // nil: nothing is inspected
-	Audit       audit.Sink
+	// HostGuard, which may be nil, says why a host that its route passes through unopened is not
+	// connected to, or "".
+	HostGuard func(route *policy.Route, host string, port uint16) string
+	Audit     audit.Sink
 	// Roots are trusted for upstreams; nil means the system's.
 	Roots *x509.CertPool
 	// OwnAddresses are those of the sidecar's interfaces; nil asks the system once.

@@ -120,7 +120,8 @@ func (x *exchange) allowed(ctx context.Context, g *generation, a *arrival, rq *r
 		x.event.Injected = route.Auth.TokenRef
 	}
 	if g.rules.Set().Log == "full" {
-		x.event.Path, x.event.Headers = asked.Target().Path, rq.header.names()
+		x.event.Path, _, _ = strings.Cut(out.target, "?") // as it is sent: redacted where it was
+		x.event.Headers = rq.header.names()
 	}
 	if rq.proceed != nil {
 		if err := rq.proceed(); err != nil {
@@ -260,6 +261,9 @@ func (x *exchange) refuse(status int, r *Refusal, rq *request) *exchange {
 	r.Host, r.Port, r.Method, r.Path = x.event.Host, x.event.Port, shown(rq.method), shown(path)
 	x.event.Verdict, x.event.Layer, x.event.Reason, x.event.Status = "deny", r.Layer, shown(r.Reason), status
 	x.event.Path = r.Path
+	if r.private {
+		x.event.Host, x.event.Path = x.event.Rule, ""
+	}
 	if r.RuleMissing != "" {
 		x.event.Rule = shown(r.RuleMissing)
 	}

@@ -68,6 +68,8 @@ type Blocked struct {
 	Guidance   string
 	NextSteps  []string
 	Approvable bool
+	// Private is set where the host or the path holds what was found: the log shows neither.
+	Private bool
 }
 
 func (b *Blocked) Error() string { return b.Reason }

@@ -27,6 +27,8 @@ type Refusal struct {
 	Cause string `json:"cause,omitempty"`
 	// Approvable says whether asking the operator for a route can help.
 	Approvable bool `json:"approvable"`
+
+	private bool // the log shows neither the path nor what was chosen of the host
 }
 
 // response renders the refusal. It is not for caches, and the connection stays usable.
@@ -99,7 +101,7 @@ func blockedRefusal(b *Blocked) *Refusal {
 	}
 	return &Refusal{
 		Error: "denied", Layer: layer, Reason: b.Reason, RuleMissing: b.Rule,
-		Guidance: b.Guidance, NextSteps: b.NextSteps, Approvable: b.Approvable,
+		Guidance: b.Guidance, NextSteps: b.NextSteps, Approvable: b.Approvable, private: b.Private,
 	}
 }
 

@@ -21,6 +21,14 @@ func (s *Server) splice(ctx context.Context, base *agentConn, a *arrival, route 
 		base.reset()
 		return
 	}
+	if s.deps.HostGuard != nil {
+		if reason := s.deps.HostGuard(route, a.name, a.port); reason != "" {
+			t.event.Host = route.Host
+			t.deny("dlp", reason, "")
+			base.reset()
+			return
+		}
+	}
 	ctx, cancel := s.tunnelTime(ctx)
 	defer cancel()
 	up, _, _ := t.dial(ctx)

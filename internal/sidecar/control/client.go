@@ -35,7 +35,7 @@ func NewClient(conn net.Conn) *Client {
 // Close ends the connection.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Configure hands over what to enforce and the values of config.SecretNames, and returns once
+// Configure hands over what to enforce and the values of its references, and returns once
 // the sidecar serves. The owner may call it once. After an error the sidecar ends.
 func (c *Client) Configure(ctx context.Context, config Config, secrets map[string]secret.String) (Ready, error) {
 	values := make(map[string]string, len(secrets))

@@ -6,15 +6,27 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
+// The references of values that every bottle has.
+const (
+	CanaryRef = "bot-bottle:canary" // bait, which nobody has a reason to send
+	KeyRef    = "bot-bottle:key"    // keys the fingerprints of findings
+)
+
 // Config is what the sidecar enforces. It is data and holds no secret.
 type Config struct {
 	ID     instance.ID `json:"identity"`
 	Egress policy.Set  `json:"egress"`
 	// SecretNames are the references whose values come beside the Config.
 	SecretNames []string `json:"secret_names"`
+	// Guarded are the references of further values that come beside the Config. They are never put
+	// into a request; they are known so that they do not leave: "env:NAME" for a variable of the
+	// agent's, "host:NAME" for one of the host's, CanaryRef and KeyRef.
+	Guarded []string `json:"guarded,omitempty"`
 	// Placeholders are what the agent holds in the place of credentials. Where one leaves on a
 	// route that is not its provider's, somebody tries a credential elsewhere: an alarm.
 	Placeholders []string `json:"placeholders,omitempty"`
+	// Supervise is set where a person may be asked. Else what would be held for one is refused.
+	Supervise bool `json:"supervise,omitempty"`
 	// Audit is where the chain of a log that is there already stands; nil: the log is empty.
 	Audit *audit.Head `json:"audit,omitempty"`
 }
@@ -26,8 +38,8 @@ type Ready struct {
 	Fences        []string `json:"fences"` // what it gave up: "landlock ABI 7", "seccomp", …
 }
 
-// Setup configures a sidecar: its Config, and the values of Config.SecretNames by reference.
-// Besides Renewal it is the only message that holds values.
+// Setup configures a sidecar: its Config, and the values of Config.SecretNames and Config.Guarded
+// by reference. Besides Renewal it is the only message that holds values.
 type Setup struct {
 	Config  Config            `json:"config"`
 	Secrets map[string]string `json:"secrets"`

@@ -1,0 +1,139 @@
+package dlp
+
+import (
+	"bytes"
+	"encoding/base64"
+	"math"
+
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp/rules"
+)
+
+// The lengths between which a run is taken for a value that was drawn by lot. What is longer is
+// data, and is decoded.
+const (
+	minDrawn = 20
+	maxDrawn = 200
+)
+
+// entropy finds values that look drawn by lot, whatever they are for. Hashes, UUIDs, digests of
+// lock files and base64 of text are none.
+func (s *scan) entropy(v view) {
+	if len(v.steps) > 0 && v.steps[len(v.steps)-1] != "url" && v.steps[len(v.steps)-1] != "escapes" {
+		return // what a guess decoded to looks drawn
+	}
+	p := v.text
+	for i := 0; i < len(p); {
+		if !drawnByte(p[i]) {
+			i++
+			continue
+		}
+		lo := i
+		for i < len(p) && drawnByte(p[i]) {
+			i++
+		}
+		if i-lo < minDrawn || i-lo > maxDrawn || digested(p[:lo]) {
+			continue
+		}
+		if value := p[lo:i]; drawn(value) && !rules.Example(value) {
+			s.add(v, lo, i, rules.HighEntropy, "", value)
+		}
+	}
+}
+
+func drawnByte(b byte) bool { return wordByte(b) || b == '-' || b == '+' || b == '=' }
+
+// digested reports whether what stands before a value says that it is a digest.
+func digested(before []byte) bool {
+	before = bytes.ToLower(before[max(0, len(before)-12):])
+	for _, mark := range []string{"sha1-", "sha256-", "sha384-", "sha512-", "sha256:", "sha512:", "h1:", "md5-", "md5:", "base64,"} {
+		if bytes.HasSuffix(before, []byte(mark)) {
+			return true
+		}
+	}
+	return false
+}
+
+// makeup is what a value is made of.
+type makeup struct {
+	digits, upper, lower, turns int
+	hexes                       bool
+}
+
+func makeupOf(value []byte) makeup {
+	m := makeup{hexes: true}
+	var last uint8
+	for i, b := range value {
+		kind := class[b] & (inUpper | inLower)
+		switch kind {
+		case inUpper:
+			m.upper++
+		case inLower:
+			m.lower++
+		default:
+			m.digits++
+		}
+		m.hexes = m.hexes && class[b]&inHex != 0
+		if i > 0 && kind != last {
+			m.turns++
+		}
+		last = kind
+	}
+	return m
+}
+
+// drawn reports whether value looks drawn by lot from letters of both cases and digits, or from
+// hex of a length that no hash has.
+func drawn(value []byte) bool {
+	value = longestPiece(bytes.TrimRight(value, "="))
+	if len(value) < minDrawn || bytes.HasPrefix(value, []byte("sha")) && bytes.IndexByte(value, '-') > 0 {
+		return false
+	}
+	n, m, h := len(value), makeupOf(value), rules.Entropy(value)
+	enough := h > 0.78*math.Log2(float64(n))
+	switch {
+	case m.hexes:
+		return !hashLength(n) && m.digits > 2 && m.upper+m.lower > 2 && h > 2.8
+	case m.upper > 1 && m.lower > 1 && m.digits > 1:
+		return m.turns*5 >= 2*n && enough && !spelt(value)
+	case m.digits > 2 && (m.upper == 0 || m.lower == 0):
+		return n >= 24 && m.turns*5 >= n && enough && h > 3.3
+	}
+	return false
+}
+
+func hashLength(n int) bool {
+	return n == 32 || n == 40 || n == 56 || n == 64 || n == 96 || n == 128
+}
+
+// longestPiece takes words with separators apart: the longest piece tells.
+func longestPiece(value []byte) []byte {
+	if bytes.Count(value, []byte{'-'})+bytes.Count(value, []byte{'_'}) <= len(value)/10 {
+		return value
+	}
+	longest := value[:0]
+	for _, piece := range bytes.FieldsFunc(value, func(r rune) bool { return r == '-' || r == '_' }) {
+		if len(piece) > len(longest) {
+			longest = piece
+		}
+	}
+	return longest
+}
+
+// spelt reports whether value is base64 of text: what it says was looked at.
+func spelt(value []byte) bool {
+	for _, b64 := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		raw := make([]byte, b64.DecodedLen(len(value)))
+		n, err := b64.Decode(raw, value)
+		if err != nil {
+			continue
+		}
+		plain := 0
+		for _, b := range raw[:n] {
+			if b >= ' ' && b <= '~' || b == '\n' || b == '\t' || b == '\r' {
+				plain++
+			}
+		}
+		return plain*10 >= n*9
+	}
+	return false
+}

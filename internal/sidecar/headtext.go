@@ -1,0 +1,115 @@
+package sidecar
+
+import (
+	"strings"
+
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp"
+	"github.com/bot-bottle/bot-bottle/internal/service/egress"
+)
+
+// part is a piece of the head that may be changed, and where it stands in the head's text.
+type part struct {
+	at    int
+	value *string
+	text  []byte
+}
+
+// headText lays the head out as one text, and says where the parts stand that may be changed:
+// the path, the query, then the values of the fields.
+func headText(head *egress.Head) (text []byte, parts []part) {
+	add := func(value *string, end string) {
+		parts = append(parts, part{len(text), value, []byte(*value)})
+		text = append(append(text, *value...), end...)
+	}
+	text = append(append(text, head.Method...), ' ')
+	text = append(append(text, head.Host...), '\n')
+	add(&head.Path, "\n")
+	if head.HasQuery {
+		add(&head.Query, "\n")
+	}
+	for i := range head.Header {
+		f := &head.Header[i]
+		if head.WebSocket && strings.EqualFold(f.Name, "Sec-WebSocket-Key") {
+			continue // 16 random bytes, which were checked to be no more
+		}
+		text = append(append(text, f.Name...), ": "...)
+		add(&f.Value, "\n")
+	}
+	return text, parts
+}
+
+// targets is how many of the parts are of the target.
+func targets(head *egress.Head) int {
+	if head.HasQuery {
+		return 2
+	}
+	return 1
+}
+
+func redactPart(parts []part, f dlp.Finding) bool {
+	lo, hi := int(f.Offset), int(f.Offset)+f.Span
+	for _, p := range parts {
+		if f.Span > 0 && lo >= p.at && hi <= p.at+len(p.text) {
+			dlp.Redact(p.text[lo-p.at:hi-p.at], len(f.Steps) == 0)
+			return true
+		}
+	}
+	return false
+}
+
+// changeable reports whether a body can be changed in place: it is text by its type, and no
+// field of the head says what its bytes are.
+func changeable(h egress.Header) bool {
+	kind := strings.ToLower(h.Get("Content-Type"))
+	kind, _, _ = strings.Cut(kind, ";")
+	kind = strings.TrimSpace(kind)
+	text := strings.HasPrefix(kind, "text/") || kind == "application/json" || strings.HasSuffix(kind, "+json") ||
+		kind == "application/x-www-form-urlencoded" || kind == "application/x-ndjson" || kind == "application/graphql" ||
+		kind == "application/xml" || strings.HasSuffix(kind, "+xml")
+	if !text || len(encodings(h)) > 0 && encodings(h)[0] != "identity" {
+		return false
+	}
+	for i := range h {
+		name := strings.ToLower(h[i].Name)
+		for _, word := range []string{"digest", "signature", "checksum", "md5", "sha1", "sha256", "sha512", "crc32", "crc64", "-hash", "hmac"} {
+			if strings.Contains(name, word) {
+				return false // what is signed cannot be changed
+			}
+		}
+	}
+	return true
+}
+
+// wildLabels is the part of a host that whoever asks for it chose: what stands before the domain
+// of a wildcard route.
+func wildLabels(route, host string) string {
+	domain, ok := strings.CutPrefix(route, "*")
+	if !ok || !strings.HasSuffix(host, domain) {
+		return ""
+	}
+	return strings.TrimSuffix(host, domain)
+}
+
+// breaks refuses line breaks by which a server behind could read another request than was judged.
+func (x *inspection) breaks(head *egress.Head) error {
+	place := ""
+	switch {
+	case dlp.CRLF(head.Path, true):
+		place = "the path"
+	case head.HasQuery && dlp.CRLF(head.Query, false):
+		place = "the query"
+	}
+	for i := 0; i < len(head.Header) && place == ""; i++ {
+		if dlp.CRLF(head.Header[i].Value, false) {
+			place = "the header " + head.Header[i].Name
+		}
+	}
+	if place == "" {
+		return nil
+	}
+	return &egress.Blocked{
+		Layer: "dlp", Rule: dlp.RuleCRLF, Reason: place + " holds a line break behind which a header or a request begins",
+		Guidance:  "A server that decodes it would read another request than this one.",
+		NextSteps: []string{"take the line break out, or send the text in the body"},
+	}
+}
