@@ -10,7 +10,7 @@ import "time"
 // Event is one line of audit.jsonl. Fields that do not apply are left out.
 type Event struct {
 	Time time.Time `json:"time"` // UTC
-	// Kind is "request", "connect", "dns", "operator", "lifecycle", "alarm", "note" or "seal".
+	// Kind is "request", "connect", "dns", "proposal", "lifecycle", "alarm", "note" or "seal".
 	Kind string `json:"kind"`
 	// Verdict is "allow" or "deny" for what was decided, "" otherwise.
 	Verdict string `json:"verdict,omitempty"`
@@ -45,9 +45,13 @@ type Event struct {
 	Hash string `json:"hash,omitempty"`
 }
 
+// Asked reports whether the agent asked for a connection or a request with it, rather than for a
+// name, or something else happened.
+func (e Event) Asked() bool { return e.Kind == "request" || e.Kind == "connect" }
+
 // Kinds are all there are, in the order to explain them.
 func Kinds() []string {
-	return []string{"request", "connect", "dns", "operator", "lifecycle", "alarm", "note", "seal"}
+	return []string{"request", "connect", "dns", "proposal", "lifecycle", "alarm", "note", "seal"}
 }
 
 // Sink takes events. Record must not block on the reader of the log and is safe for concurrent use.

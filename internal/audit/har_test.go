@@ -1,9 +1,13 @@
 package audit_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
+	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +72,7 @@ func TestHARHoldsRequestsAndNothingElse(t *testing.T) {
 		t.Fatalf("got %s", out.String())
 	}
 	first, second := har.Log.Entries[0], har.Log.Entries[1]
-	if first.Request.URL != "https://api.example.org/v1/x" || first.Request.Method != "POST" || first.Request.BodySize != 10 || first.Response.Content.Size != 20 ||
+	if first.Request.URL != "https://api.example.org/v1/x" || first.Request.Method != http.MethodPost || first.Request.BodySize != 10 || first.Response.Content.Size != 20 ||
 		!first.StartedDateTime.Equal(at.Add(-1500*time.Millisecond)) || first.Request.Headers[0].Name != "accept" || first.Request.Headers[0].Value != "" {
 		t.Errorf("the first is %+v", first)
 	}
@@ -86,4 +90,50 @@ func TestAnArchiveThatEndsEarlyIsWholeUpToThere(t *testing.T) {
 	}
 	var any map[string]any
 	decode(t, out.String(), &any)
+}
+
+func TestCountAgreesWithReading(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := newLog(t, open(t, path), nil)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for i, e := range []audit.Event{
+		{Kind: "request", Verdict: "allow"}, {Kind: "request", Verdict: "deny"}, {Kind: "connect", Verdict: "deny"},
+		{Kind: "dns", Verdict: "deny"}, {Kind: "alarm"}, {Kind: "note", Message: `"kind":"request","verdict":"deny"`},
+	} {
+		e.Time = at.Add(time.Duration(i) * time.Second)
+		l.Record(e)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := audit.Count(t.Context(), path)
+	if want := (audit.Tally{Requests: 3, Refused: 2, Alarms: 1, Last: at.Add(3 * time.Second)}); err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestRecentBeginsBeforeTheEndAtAWholeLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l := newLog(t, open(t, path), nil)
+	const events = 5000
+	for i := range events {
+		l.Record(audit.Event{Kind: "note", Message: fmt.Sprint(i), Reason: strings.Repeat("x", 100)})
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	seen := 0
+	for e, err := range audit.Recent(ctx, path, audit.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen++; e.Message == fmt.Sprint(events-1) {
+			break
+		}
+	}
+	if ctx.Err() != nil || seen < 100 || seen >= events {
+		t.Errorf("%d events were seen, %v", seen, ctx.Err())
+	}
 }

@@ -24,13 +24,24 @@ var ErrDamaged = errors.New("the line is damaged")
 // yielded as an error that wraps ErrDamaged, and reading goes on; any other error is the last.
 func Read(ctx context.Context, path string, filter Filter, follow bool) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		if err := read(ctx, path, filter, follow, yield); err != nil {
+		if err := read(ctx, path, filter, 0, follow, yield); err != nil {
 			yield(Event{}, err)
 		}
 	}
 }
 
-func read(ctx context.Context, path string, filter Filter, follow bool, yield func(Event, error) bool) error {
+// Recent is Read with follow, but of a log that is longer than that it begins some 256 KiB before
+// the end. Line numbers in errors count from there.
+func Recent(ctx context.Context, path string, filter Filter) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if err := read(ctx, path, filter, 256<<10, true, yield); err != nil {
+			yield(Event{}, err)
+		}
+	}
+}
+
+// read begins at the first line after the last back bytes; 0 is all.
+func read(ctx context.Context, path string, filter Filter, back int64, follow bool, yield func(Event, error) bool) error {
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return fault.New(fault.NotFound, "cannot read the audit log: %w", err)
@@ -39,6 +50,12 @@ func read(ctx context.Context, path string, filter Filter, follow bool, yield fu
 		return fmt.Errorf("cannot read the audit log: %w", err)
 	}
 	defer file.Close()
+	cut := false
+	if back > 0 {
+		if at, err := file.Seek(-back, io.SeekEnd); err == nil { // a shorter one is read from its beginning
+			cut = at > 0
+		}
+	}
 	src := io.Reader(file)
 	if follow {
 		tail, err := newTail(ctx, file, path)
@@ -48,11 +65,16 @@ func read(ctx context.Context, path string, filter Filter, follow bool, yield fu
 		defer tail.close()
 		src = tail
 	}
-	return scan(ctx, src, filter, yield)
+	in := bufio.NewReaderSize(src, 64<<10)
+	if cut {
+		if _, _, err := readLine(in); err != nil { // the rest of a line
+			return nil //nolint:nilerr // it ends in the middle of one
+		}
+	}
+	return scan(ctx, in, filter, yield)
 }
 
-func scan(ctx context.Context, src io.Reader, filter Filter, yield func(Event, error) bool) error {
-	in := bufio.NewReaderSize(src, 64<<10)
+func scan(ctx context.Context, in *bufio.Reader, filter Filter, yield func(Event, error) bool) error {
 	for number := 1; ; number++ {
 		line, whole, err := readLine(in)
 		if ctx.Err() != nil {

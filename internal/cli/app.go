@@ -115,6 +115,7 @@ func (a *App) root() *cobra.Command {
 	root.SetErr(a.Err)
 	root.SetFlagErrorFunc(mistypedFlag)
 	root.AddCommand(a.startCommand(), a.resumeCommand(), a.attachCommand(), a.execCommand(), a.stopCommand(), a.listCommand(), a.logCommand(), a.routesCommand(),
+		a.superviseCommand(),
 		a.infoCommand(), a.validateCommand(), a.scanCommand(), a.schemaCommand(), a.initCommand(), a.editCommand(), a.proposalsCommand(), a.cleanupCommand(), a.doctorCommand(), a.demoCommand(),
 		a.completionCommand(), a.versionCommand())
 	a.complete(root)

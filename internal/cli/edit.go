@@ -90,6 +90,15 @@ func editable(c *cobra.Command, lib *manifest.Library, name, kind string) (manif
 
 // editor runs the operator's own editor on the operator's own file.
 func (a *App) editor(ctx context.Context, file string) error {
+	cmd := a.editorCommand(ctx, file)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.In, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fault.WithHint(fault.New(fault.Internal, "cannot edit %s with %s: %w", file, cmd.Args[0], err), "set EDITOR to a program that is installed")
+	}
+	return nil
+}
+
+func (a *App) editorCommand(ctx context.Context, file string) *exec.Cmd {
 	words := strings.Fields(a.env("VISUAL"))
 	if len(words) == 0 {
 		words = strings.Fields(a.env("EDITOR"))
@@ -97,10 +106,5 @@ func (a *App) editor(ctx context.Context, file string) error {
 	if len(words) == 0 {
 		words = []string{"vi"}
 	}
-	cmd := exec.CommandContext(ctx, words[0], append(words[1:], file)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.In, os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fault.WithHint(fault.New(fault.Internal, "cannot edit %s with %s: %w", file, words[0], err), "set EDITOR to a program that is installed")
-	}
-	return nil
+	return exec.CommandContext(ctx, words[0], append(words[1:], file)...)
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/bottle"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/operator/inbox"
+	"github.com/bot-bottle/bot-bottle/internal/operator/view"
 	"github.com/bot-bottle/bot-bottle/internal/store"
 )
 
@@ -21,7 +23,10 @@ func (a *App) listCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "Show bottles, running and kept, over all backends",
-		Long:    "list shows every bottle and what state it is in: running, kept (resume goes on with it),\nor left over (cleanup removes it).\n\nExit codes: 0 ok; 1 something could not be read.",
+		Long: "list shows every bottle and what state it is in: running, kept (resume goes on with it),\nor left over (cleanup removes it). " +
+			"ASKED counts connections and requests, REFUSED those that\nwere denied, OPEN the questions that wait for you, LAST is when the agent last asked for anything.\n" +
+			"FROM says who knows that: the bottle's sidecar, which counts since it started, or the log, which is\nall of the run, where there is no sidecar that answers.\n\n" +
+			"Exit codes: 0 ok; 1 something could not be read.",
 		Example: "  bot-bottle list\n  bot-bottle list --json | jq -r '.[] | select(.state == \"running\").identity'",
 		Args:    exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -30,10 +35,15 @@ func (a *App) listCommand() *cobra.Command {
 				return err
 			}
 			states, err := a.states(c.Context(), home)
-			if asJSON {
-				return errors.Join(a.json(listed(states)), err)
+			runs := make([]*store.Run, len(states))
+			for i, s := range states {
+				runs[i] = home.Run(s.ID)
 			}
-			return errors.Join(a.table(states), err)
+			did := view.Activities(c.Context(), inbox.Box{Home: home}.Connect, runs, func(i int) bool { return states[i].Running })
+			if asJSON {
+				return errors.Join(a.json(listed(states, did)), err)
+			}
+			return errors.Join(a.table(states, did), err)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "for programs")
@@ -73,15 +83,20 @@ type row struct {
 	Cwd       string      `json:"cwd"`
 	Label     string      `json:"label"`
 	Color     string      `json:"color"`
+	// Activity is null where neither a sidecar answers nor a log can be read.
+	Activity *view.Activity `json:"activity"`
 }
 
-func listed(states []bottle.State) []row {
+func listed(states []bottle.State, did []view.Activity) []row {
 	rows := make([]row, 0, len(states))
-	for _, s := range states {
+	for i, s := range states {
 		r := row{Identity: s.ID, State: stateName(s), Agent: s.Record.AgentName, Backend: s.Record.Backend,
 			Cwd: s.Record.Cwd, Label: s.Record.Label, Color: s.Record.Color}
 		if !s.Record.StartedAt.IsZero() {
 			r.StartedAt = &s.Record.StartedAt
+		}
+		if did[i].Source != "" {
+			r.Activity = &did[i]
 		}
 		rows = append(rows, r)
 	}
@@ -100,21 +115,34 @@ func stateName(s bottle.State) string {
 	return "left over"
 }
 
-func (a *App) table(states []bottle.State) error {
+func (a *App) table(states []bottle.State, did []view.Activity) error {
 	if len(states) == 0 {
 		a.say("no bottles; bot-bottle start makes one")
 		return nil
 	}
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "IDENTITY\tSTATE\tAGENT\tBACKEND\tSTARTED\tLABEL") // errors show at Flush
-	for _, s := range states {
+	_, _ = fmt.Fprintln(w, "IDENTITY\tSTATE\tAGENT\tBACKEND\tSTARTED\tASKED\tREFUSED\tOPEN\tLAST\tFROM\tLABEL") // errors show at Flush
+	for i, s := range states {
 		since := "-"
 		if !s.Record.StartedAt.IsZero() {
 			since = ago(time.Since(s.Record.StartedAt))
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, stateName(s), orDash(s.Record.AgentName), orDash(s.Record.Backend), since, orDash(quoted(s.Record.Label)))
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, stateName(s), orDash(s.Record.AgentName), orDash(s.Record.Backend), since,
+			activity(did[i]), orDash(quoted(s.Record.Label)))
 	}
 	return w.Flush()
+}
+
+// activity is the five columns of what a bottle did.
+func activity(a view.Activity) string {
+	if a.Source == "" {
+		return "-\t-\t-\t-\t-"
+	}
+	last := "-"
+	if !a.LastAt.IsZero() {
+		last = ago(time.Since(a.LastAt))
+	}
+	return fmt.Sprintf("%d\t%d\t%d\t%s\t%s", a.Requests, a.Refused, a.Pending, last, a.Source)
 }
 
 // quoted shows a text plainly where it is plain, and quoted where it could drive a terminal.

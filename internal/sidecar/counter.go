@@ -2,6 +2,7 @@ package sidecar
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 )
@@ -10,6 +11,8 @@ import (
 type counter struct {
 	log                                     atomic.Pointer[audit.Log]
 	allowed, denied, alarms, sent, received atomic.Int64
+	requests, refused                       atomic.Int64
+	last                                    atomic.Int64 // when the agent last asked for anything, in Unix nanoseconds
 }
 
 // Record implements audit.Sink.
@@ -19,6 +22,15 @@ func (c *counter) Record(e audit.Event) {
 		c.allowed.Add(1)
 	case "deny":
 		c.denied.Add(1)
+	}
+	if e.Verdict != "" {
+		c.last.Store(time.Now().UnixNano())
+	}
+	if e.Asked() && e.Verdict != "" {
+		c.requests.Add(1)
+		if e.Verdict == "deny" {
+			c.refused.Add(1)
+		}
 	}
 	if e.Kind == "alarm" {
 		c.alarms.Add(1)

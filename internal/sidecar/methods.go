@@ -71,6 +71,13 @@ func (p *process) stats(context.Context, []byte) (any, error) {
 		SentBytes: p.counted.sent.Load(), ReceivedBytes: p.counted.received.Load(),
 		ResidentBytes: resident(p.memory),
 	}
+	stats.Requests, stats.Refused = p.counted.requests.Load(), p.counted.refused.Load()
+	if last := p.counted.last.Load(); last != 0 {
+		stats.LastAt = time.Unix(0, last).UTC()
+	}
+	if d := p.desk.Load(); d != nil {
+		stats.Pending = d.Open()
+	}
 	if proxy := p.egress.Load(); proxy != nil {
 		stats.Routes, stats.Open = len(proxy.Rules().Routes()), p.desk.Load().Open()
 	}

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"time"
+
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
@@ -65,8 +67,16 @@ type Stats struct {
 	Allowed       int64   `json:"allowed"` // audited verdicts
 	Denied        int64   `json:"denied"`
 	Alarms        int64   `json:"alarms"`
-	SentBytes     int64   `json:"sent_bytes"`
-	ReceivedBytes int64   `json:"received_bytes"`
-	ResidentBytes int64   `json:"resident_bytes"`
-	Open          int     `json:"open"` // questions that wait for the operator
+	// Requests are the connections and requests among them, without lookups of names; Refused is
+	// how many of those were denied.
+	Requests int64 `json:"requests"`
+	Refused  int64 `json:"refused"`
+	// Pending is how many proposals wait for a person.
+	Pending int `json:"pending"`
+	// LastAt is when the agent last asked for anything; zero: never.
+	LastAt        time.Time `json:"last_at,omitzero"`
+	SentBytes     int64     `json:"sent_bytes"`
+	ReceivedBytes int64     `json:"received_bytes"`
+	ResidentBytes int64     `json:"resident_bytes"`
+	Open          int       `json:"open"` // questions that wait for the operator
 }
