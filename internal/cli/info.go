@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -97,6 +99,9 @@ func (a *App) describe(s *manifest.Selection) error {
 		row("egress", "nothing but the provider's own", "")
 	}
 	known := slices.Collect(maps.Keys(b.From))
+	if b.Egress.OnDeny == policy.OnDenyAsk {
+		row("on deny", "ask, and wait "+strconv.Itoa(cmp.Or(b.Egress.AskTimeout, policy.DefaultAskSeconds))+" s", b.From["egress.on_deny"])
+	}
 	if slices.Contains(known, "egress.upstream_proxy") {
 		row("upstream proxy", "set", b.From["egress.upstream_proxy"])
 	}

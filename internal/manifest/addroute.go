@@ -129,7 +129,7 @@ func (l *Library) means(edit *Edit, before *Bottle, bottles []string, route poli
 // nothing else.
 func withRoute(routes []Route, route policy.Route) ([]Route, error) {
 	out := slices.Clone(routes)
-	i := slices.IndexFunc(out, func(r Route) bool { return r.Host == route.Host })
+	i := slices.IndexFunc(out, func(r Route) bool { return r.Name() == route.Name() })
 	if i < 0 {
 		return append(out, Route{Route: route}), nil
 	}
@@ -147,7 +147,7 @@ func sameRoutes(want, got []Route) bool {
 		return false
 	}
 	for _, w := range want {
-		i := slices.IndexFunc(got, func(r Route) bool { return r.Host == w.Host })
+		i := slices.IndexFunc(got, func(r Route) bool { return r.Name() == w.Name() })
 		if i < 0 || !sameRoute(w, got[i]) {
 			return false
 		}

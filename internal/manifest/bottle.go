@@ -26,7 +26,8 @@ type Bottle struct {
 	Supervise bool      `json:"supervise"`
 	// From says which bottle a field came from. Its keys are "env.NAME", "agent_provider",
 	// "workspace", "supervise", "git-gate.user.name", "git-gate.user.email",
-	// "git-gate.repos", "git-gate.repos.NAME", "egress", "egress.log", "egress.upstream_proxy" and
+	// "git-gate.repos", "git-gate.repos.NAME", "egress", "egress.log", "egress.upstream_proxy",
+	// "egress.on_deny", "egress.ask_timeout" and
 	// "egress.routes.HOST" (for a tcp route "egress.routes.HOST/tcp"). A field that no bottle declares has none.
 	From map[string]string `json:"from"`
 }
@@ -116,8 +117,11 @@ type Key struct {
 type Egress struct {
 	Log string `json:"log"` // "summary" or "full"
 	// UpstreamProxy is in the form of policy.Set.UpstreamProxy; "" means none.
-	UpstreamProxy string  `json:"upstream_proxy,omitempty"`
-	Routes        []Route `json:"routes"` // names distinct
+	UpstreamProxy string `json:"upstream_proxy,omitempty"`
+	// OnDeny is "refuse" or "ask"; AskTimeout in seconds, 0 for the default.
+	OnDeny     policy.OnDeny `json:"on_deny"`
+	AskTimeout int           `json:"ask_timeout,omitempty"`
+	Routes     []Route       `json:"routes"` // names distinct
 }
 
 // Route is one allowed destination. UpstreamCA of the embedded Route is always empty here.

@@ -107,6 +107,10 @@ func egressShape() shape {
 			{name: "log", is: shape{kind: text, enum: []string{"summary", "full"}, doc: "full adds paths and header names, never values. Default summary."}},
 			{name: "upstream_proxy", is: shape{kind: text, secret: true, pattern: proxyPattern,
 				want: "${NAME}, an http or https URL, file:PATH, cmd:COMMAND or keyring:SERVICE/USER", doc: "A company's proxy to dial through. Default none."}},
+			{name: "on_deny", is: shape{kind: text, enum: []string{"refuse", "ask"},
+				doc: "ask holds a request that only lacks a route until the operator has decided. Default refuse."}},
+			{name: "ask_timeout", is: shape{kind: text, numbers: true, pattern: `^[1-9][0-9]{0,3}[sm]?$`, want: "a time such as 90s or 5m, an hour at most",
+				doc: "How long such a request is held, such as 90s or 5m. Default 60s."}},
 			{name: "routes", is: shape{kind: list, empty: true, each: &route, doc: "Allowed destinations, one entry for each host."}},
 		}}
 }

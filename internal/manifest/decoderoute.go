@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/policy"
@@ -24,6 +25,7 @@ func decodeEgress(r *report, l *layer, n *node) {
 		l.egress.UpstreamProxy = proxy
 		l.own("egress.upstream_proxy")
 	}
+	decodeAsking(r, l, n)
 	seen := map[string]*node{}
 	besides := map[string]Route{}
 	for _, item := range n.get("routes").list() {
@@ -45,6 +47,30 @@ func decodeEgress(r *report, l *layer, n *node) {
 		l.egress.Routes = append(l.egress.Routes, route)
 		l.own("egress.routes." + route.Name())
 	}
+}
+
+func decodeAsking(r *report, l *layer, n *node) {
+	if v, at := n.str("on_deny"); at != nil {
+		l.egress.OnDeny = policy.OnDeny(v)
+		l.own("egress.on_deny")
+	}
+	at := n.get("ask_timeout")
+	if at == nil || at.text == "" {
+		return
+	}
+	text, minutes := strings.CutSuffix(at.text, "m")
+	seconds, err := strconv.Atoi(strings.TrimSuffix(text, "s"))
+	if err != nil {
+		return // the shape has said so
+	}
+	if minutes {
+		seconds *= 60
+	}
+	if seconds < 1 || seconds > 3600 {
+		r.fail(at, "is longer than an hour", "such as 90s or 5m")
+	}
+	l.egress.AskTimeout = seconds
+	l.own("egress.ask_timeout")
 }
 
 // decodeProxy returns the form of policy.Set.UpstreamProxy.

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -130,6 +131,12 @@ func (l *layer) joinEgress(first, second *layer) {
 		if second.egress.UpstreamProxy != "" {
 			joined.UpstreamProxy = second.egress.UpstreamProxy
 		}
+		if second.egress.OnDeny != "" {
+			joined.OnDeny = second.egress.OnDeny
+		}
+		if second.egress.AskTimeout != 0 {
+			joined.AskTimeout = second.egress.AskTimeout
+		}
 		for _, route := range second.egress.Routes {
 			i := slices.IndexFunc(joined.Routes, func(have Route) bool {
 				return have.Name() == route.Name() || have.Host == route.Host && policy.Beside(&have.Route, &route.Route) != nil
@@ -150,7 +157,7 @@ func (l *layer) bottle() *Bottle {
 	b := &Bottle{
 		Name: l.name, Chain: l.chain, Env: []Env{}, Workspace: WorkspaceNone, Supervise: true,
 		Provider: Provider{Template: DefaultTemplate},
-		Git:      Git{Repos: []Repo{}}, Egress: Egress{Log: "summary", Routes: []Route{}}, From: maps.Clone(l.from),
+		Git:      Git{Repos: []Repo{}}, Egress: Egress{Log: "summary", OnDeny: policy.OnDenyRefuse, Routes: []Route{}}, From: maps.Clone(l.from),
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.env)) {
 		b.Env = append(b.Env, l.env[name])
@@ -166,6 +173,7 @@ func (l *layer) bottle() *Bottle {
 	}
 	if l.egress != nil {
 		b.Egress.UpstreamProxy = l.egress.UpstreamProxy
+		b.Egress.OnDeny, b.Egress.AskTimeout = cmp.Or(l.egress.OnDeny, policy.OnDenyRefuse), l.egress.AskTimeout
 		b.Egress.Routes = append(b.Egress.Routes, l.egress.Routes...)
 		if l.egress.Log != "" {
 			b.Egress.Log = l.egress.Log

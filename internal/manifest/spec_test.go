@@ -133,7 +133,7 @@ func TestTheManualsExampleLoadsWhole(t *testing.T) {
 				ExtraHosts: map[string]netip.Addr{"git.example.org": netip.MustParseAddr("100.64.0.7")},
 			}},
 		},
-		Egress: manifest.Egress{Log: "summary", UpstreamProxy: "HTTPS_PROXY", Routes: []manifest.Route{{
+		Egress: manifest.Egress{Log: "summary", UpstreamProxy: "HTTPS_PROXY", OnDeny: policy.OnDenyRefuse, Routes: []manifest.Route{{
 			UpstreamCAFile: "./corp-ca.pem",
 			Route: policy.Route{
 				Host: "api.github.com", Ports: []uint16{443},

@@ -19,6 +19,9 @@ import (
 // credentials that the sidecar will need.
 func (m *maker) egress() error {
 	set := policy.Set{Routes: []policy.Route{}, Log: m.bottle.Egress.Log, UpstreamProxy: m.bottle.Egress.UpstreamProxy}
+	if m.bottle.Egress.OnDeny == policy.OnDenyAsk {
+		set.OnDeny, set.AskSeconds = policy.OnDenyAsk, m.bottle.Egress.AskTimeout
+	}
 	own := map[string]policy.Route{}
 	for _, r := range m.bottle.Egress.Routes {
 		route, err := m.host.Route(r)

@@ -10,6 +10,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
 // environment joins the provider's literals with the bottle's entries, which win.
@@ -86,8 +87,8 @@ func (m *maker) unenforced() {
 	if len(m.bottle.Git.Repos) > 0 {
 		refuse("git-gate.repos", "take the repos out of the bottle; a route with git: fetch allows clones over HTTPS")
 	}
-	if m.bottle.Supervise && m.bottle.From["supervise"] != "" {
-		refuse("supervise: true", "leave it out or set supervise: false; what is not allowed is refused")
+	if m.bottle.Egress.OnDeny == policy.OnDenyAsk && !m.bottle.Supervise {
+		m.problem(fault.Unsupported, "set supervise: true, or on_deny: refuse", "egress.on_deny is ask, and supervise is false: there would be nobody to ask")
 	}
 	m.allowances()
 	if m.bottle.Provider.Dockerfile != "" && m.req.Backend.Name != "docker" {

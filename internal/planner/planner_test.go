@@ -185,7 +185,7 @@ func TestEveryProblemIsToldAtOnce(t *testing.T) {
 func TestWhatIsNotEnforcedIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ bottle, want string }{
 		"git repos":  {"git-gate: {repos: {app: {url: 'ssh://git@git.example.org/a.git', key: {provider: static, path: ~/.ssh/k}}}}\n", "git-gate.repos"},
-		"supervise":  {"supervise: true\n", "supervise: true"},
+		"asking":     {"supervise: false\negress: {on_deny: ask}\n", "on_deny is ask"},
 		"dockerfile": {"agent_provider: {template: claude, dockerfile: ./Dockerfile}\n", "dockerfile"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,12 +40,24 @@ func Preflight(w io.Writer, p *plan.Plan) error {
 	if p.Egress.UpstreamProxy != "" {
 		t.row("upstream proxy", "from "+policy.RefName(p.Egress.UpstreamProxy))
 	}
+	t.row("asking", asking(p))
 	t.row("workspace", workspace(p))
 	t.row("builds", orNone(p.Builds)...)
 	t.row("state", p.Paths.State)
 	t.row("note", p.Notes...)
 	_, err := io.WriteString(w, t.String())
 	return err
+}
+
+// asking is what the agent may ask the operator for.
+func asking(p *plan.Plan) string {
+	switch {
+	case !p.Supervise:
+		return "no"
+	case p.Egress.OnDeny == policy.OnDenyAsk:
+		return fmt.Sprintf("yes; a request without a route is held for %d s", cmp.Or(p.Egress.AskSeconds, policy.DefaultAskSeconds))
+	}
+	return "yes, through the supervise tools"
 }
 
 func workspace(p *plan.Plan) string {

@@ -147,6 +147,25 @@ func (r *Rules) ResolvesName(host string) bool {
 	return len(r.lookup(canonical)) > 0
 }
 
+// AsksForName reports whether a request to a name that no route covers would be held for the
+// operator, so that the resolver may answer it. Names of one label and of the local domains are
+// not asked about.
+func (r *Rules) AsksForName(host string) bool {
+	canonical, err := CanonicalHost(host)
+	if err != nil || r.set.OnDeny != OnDenyAsk || strings.Contains(canonical, ":") || numeric(canonical) {
+		return false
+	}
+	dot := strings.LastIndexByte(canonical, '.')
+	if dot < 0 {
+		return false
+	}
+	switch canonical[dot+1:] {
+	case "local", "internal", "localhost", "localdomain", "home", "lan", "invalid", "test", "onion", "arpa":
+		return false
+	}
+	return len(r.lookup(canonical)) == 0
+}
+
 // admits reports whether one of the matches holds, and if none does, what the last one lacked.
 func (c *rule) admits(q Request) (string, bool) {
 	if len(c.matches) == 0 {

@@ -22,8 +22,8 @@ type Offered struct {
 
 // Offer checks whether a route may be added while the bottle runs, and says what that would do.
 // Never offered are: addresses that are not public, ranges of such, a credential that the host does
-// not have already, a host that belongs to a provider, TLS passed through for a host with a
-// credential, and another place or trust for a host than it has.
+// not have already, a host that belongs to a provider, what is carried without being looked at (TLS that
+// is passed through, raw TCP), and another place or trust for a host than it has.
 func (r *Rules) Offer(route Route) (Offered, error) {
 	if err := r.offerable(&route); err != nil {
 		return Offered{}, err
@@ -71,6 +71,9 @@ func (r *Rules) offerable(route *Route) error {
 	if name, ok := strings.CutPrefix(route.Host, "*."); ok && !strings.Contains(name, ".") {
 		return fmt.Errorf("cannot open every name below %q", name)
 	}
+	if route.TLS != "" && route.TLS != TLSIntercept || route.Protocol != "" && route.Protocol != ProtocolHTTP {
+		return fmt.Errorf("cannot open %s for what is not looked at, in a bottle that runs: edit its file", route.Host)
+	}
 	if len(route.AllowPrivate) > 0 || route.Owner != "" {
 		return errors.New("cannot open addresses that are not public, or a provider's route, in a bottle that runs: edit its file")
 	}
@@ -82,9 +85,6 @@ func (r *Rules) offerable(route *Route) error {
 		}
 		if have.Owner != "" {
 			return fmt.Errorf("cannot change %s: it belongs to the provider %s", have.Host, have.Owner)
-		}
-		if have.Auth != nil && route.TLS == TLSPassthrough {
-			return fmt.Errorf("cannot pass TLS through for %s: it has a credential", have.Host)
 		}
 		if have.Host == route.Host {
 			same = *have
@@ -168,9 +168,6 @@ func (route *Route) opens() string {
 			alternatives = append(alternatives, m.words())
 		}
 		what = strings.Join(alternatives, "; or ")
-	}
-	if route.TLS == TLSPassthrough {
-		what = "anything inside TLS, unseen"
 	}
 	if route.Auth != nil {
 		what += ", with the credential " + route.Auth.TokenRef

@@ -40,6 +40,8 @@ func TestWhatIsNeverOffered(t *testing.T) {
 		"a provider's route":              {Host: "new.example", Owner: "claude"},
 		"TLS passed through a credential": {Host: "api.github.com", TLS: policy.TLSPassthrough},
 		"the same through a wildcard":     {Host: "*.github.com", TLS: policy.TLSPassthrough},
+		"TLS passed through elsewhere":    {Host: "new.example", TLS: policy.TLSPassthrough},
+		"raw TCP":                         {Host: "new.example", Protocol: policy.ProtocolTCP, Ports: []uint16{22}},
 		"another place":                   {Host: "plain.example", ConnectTo: "127.0.0.1:22"},
 		"another authority":               {Host: "plain.example", UpstreamCA: "pem"},
 		"a whole domain":                  {Host: "*.com"},

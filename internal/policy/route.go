@@ -14,7 +14,23 @@ type Set struct {
 	// UpstreamProxy references the URL of a proxy to dial through (a secret: it may hold
 	// credentials); "" means none. The form is that of Auth.TokenRef, or "literal:URL".
 	UpstreamProxy string `json:"upstream_proxy,omitempty"`
+	// OnDeny says what becomes of a request that only lacks a route.
+	OnDeny OnDeny `json:"on_deny,omitempty"`
+	// AskSeconds is how long such a request is held; 0 means DefaultAskSeconds.
+	AskSeconds int `json:"ask_seconds,omitempty"`
 }
+
+// DefaultAskSeconds is how long the operator has to decide on a request that is held.
+const DefaultAskSeconds = 60
+
+// OnDeny is what becomes of a request that only lacks a route. The zero value means OnDenyRefuse.
+type OnDeny string
+
+// The ways to deny.
+const (
+	OnDenyRefuse OnDeny = "refuse"
+	OnDenyAsk    OnDeny = "ask" // it is held until the operator has decided
+)
 
 // Route is one allowed destination.
 type Route struct {

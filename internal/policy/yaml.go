@@ -25,6 +25,9 @@ func (route *Route) fields() []string {
 	if route.Protocol != ProtocolHTTP {
 		add("protocol", string(route.Protocol))
 	}
+	if route.Protocol != ProtocolHTTP {
+		add("protocol", string(route.Protocol))
+	}
 	add("matches", flowList(route.Matches, func(m Match) string { return m.Flow() }))
 	add("auth", route.Auth.flow())
 	if route.TLS != TLSIntercept {

@@ -16,6 +16,26 @@ import (
 // longCandidate is what a list leaves out of proposals that are decided.
 const longCandidate = 2 << 10
 
+// asker puts questions on the desk, where the bottle's file lets the agent ask; else it is nil.
+func (p *process) asker(config Config) ask.Asker {
+	if !config.Supervise {
+		return nil
+	}
+	return asker{p}
+}
+
+// asker finds the desk when it is asked: the desk knows what is in force, so it is made last.
+type asker struct{ p *process }
+
+// Ask implements ask.Asker.
+func (a asker) Ask(ctx context.Context, q ask.Question) (ask.Answer, error) {
+	desk := a.p.desk.Load()
+	if desk == nil {
+		return ask.Answer{}, notConfigured()
+	}
+	return desk.Ask(ctx, q)
+}
+
 func (p *process) inboxMethods() map[string]control.Handler {
 	return map[string]control.Handler{
 		control.MethodProposals: p.proposals,

@@ -97,10 +97,11 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 		return s, err
 	}
 	if s.dns, err = dns.New(dnsConfig(), dns.Deps{
-		Packets: ls.packets, Streams: ls.streams, Allowed: p.resolves, Named: p.spelled, Refused: p.refused, Audit: p.counted,
+		Packets: ls.packets, Streams: ls.streams, Allowed: p.resolves, Asked: p.asks, Named: p.spelled, Refused: p.refused, Audit: p.counted,
 	}); err != nil {
 		return s, err
 	}
+	p.supervised = config.Supervise
 	p.inspectors = newInspectors(p.tokens, p.guarded, config.Placeholders, p.counted)
 	var ways []egress.Listener
 	for _, l := range ls.proxy {
@@ -108,7 +109,7 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 	}
 	s.egress, err = egress.New(egress.Config{Policy: config.Egress}, egress.Deps{
 		Listeners: ways, CA: s.ca, Credentials: p.tokens, Names: s.dns, Audit: p.counted,
-		Inspectors: p.inspectors, HostGuard: p.inspectors.refusedName,
+		Inspectors: p.inspectors, Ask: p.asker(config), HostGuard: p.inspectors.refusedName,
 	})
 	if err != nil {
 		return s, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)
@@ -163,6 +164,13 @@ func dnsConfig() dns.Config {
 func (p *process) resolves(name string) bool {
 	proxy := p.egress.Load()
 	return proxy != nil && proxy.Rules().ResolvesName(name)
+}
+
+// asks reports whether a name that no route covers is answered all the same, because whoever
+// connects to it will be asked about. Nothing is looked up for that.
+func (p *process) asks(name string) bool {
+	proxy := p.egress.Load()
+	return proxy != nil && p.desk.Load() != nil && p.supervised && proxy.Rules().AsksForName(name)
 }
 
 func (p *process) spelled(name string) bool {

@@ -34,6 +34,7 @@ type process struct {
 	ended    chan error // the first reason to end; nil for an order
 
 	claimed    atomic.Bool // by the one configure
+	supervised bool        // the agent may ask; set before egress
 	live       live
 	tokens     *Tokens // set before egress, as the next three
 	guarded    *Tokens // what is only recognised

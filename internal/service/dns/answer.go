@@ -37,7 +37,7 @@ func (s *Server) decide(q dnsmessage.Question, proto string) verdict {
 	}
 	// A name whose canonical form differs would be judged as one thing and dialled as another.
 	canonical, err := policy.CanonicalHost(name)
-	if err != nil || canonical != name || !s.deps.Allowed(name) {
+	if err != nil || canonical != name || !s.deps.Allowed(name) && !s.asked(name) {
 		s.denials.record(name, proto, "no route allows this name")
 		return verdict{code: dnsmessage.RCodeNameError}
 	}
@@ -62,8 +62,12 @@ func (s *Server) synthesize(name string, kind dnsmessage.Type, proto string) ver
 	}
 	if fresh {
 		rule := "route"
-		if !named {
+		switch {
+		case named:
+		case s.deps.Allowed(name):
 			rule = "wildcard route"
+		default:
+			rule = "none: what connects is asked about"
 		}
 		s.deps.Audit.Record(audit.Event{
 			Time: s.deps.Now(), Kind: "dns", Verdict: "allow", Layer: "dns", Via: "dns", Proto: proto,
@@ -72,6 +76,8 @@ func (s *Server) synthesize(name string, kind dnsmessage.Type, proto string) ver
 	}
 	return address(kind, s.pool.address4(n), s.pool.address6(n))
 }
+
+func (s *Server) asked(name string) bool { return s.deps.Asked != nil && s.deps.Asked(name) }
 
 // reverse answers lookups of addresses that were given out (RFC 1035 §3.5, RFC 3596 §2.5).
 func (s *Server) reverse(name string, kind dnsmessage.Type, proto string) verdict {

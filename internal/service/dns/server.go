@@ -37,6 +37,9 @@ type Deps struct {
 	Streams []net.Listener
 	// Allowed reports whether a route covers the name, which is canonical.
 	Allowed func(name string) bool
+	// Asked reports whether a name that no route covers gets an address all the same: what
+	// connects there is asked about. nil means that none does.
+	Asked func(name string) bool
 	// Named reports whether a route spells the name out. Such names get an address even when
 	// names below wildcards have used up theirs.
 	Named func(name string) bool

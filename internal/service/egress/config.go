@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/ca"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
@@ -54,6 +55,7 @@ type Deps struct {
 	Names       Names
 	Resolver    Resolver   // nil: the system's
 	Inspectors  Inspectors // nil: nothing is inspected
+	Ask         ask.Asker  // nil: nobody is asked, and what is refused stays so
 	// HostGuard, which may be nil, says why a host that its route passes through unopened is not
 	// connected to, or "".
 	HostGuard func(route *policy.Route, host string, port uint16) string

@@ -26,6 +26,7 @@ type exchange struct {
 	began     time.Time
 	sent      atomic.Int64
 	late      func() bool // whether the time of the request has run out; nil where it has none
+	once      *generation // made for this exchange alone, or nil
 	end       func()      // gives the place among the open requests back; nil where it has none
 }
 
@@ -64,7 +65,9 @@ func (s *Server) handle(ctx context.Context, a *arrival, rq *request) *exchange 
 	g := s.current.Load()
 	decision := g.rules.Decide(asked)
 	if !decision.Allow {
-		return x.refuse(403, refusalOf(decision), rq)
+		if g, decision.Route, refusal = x.hold(ctx, g, a, asked, decision); refusal != nil {
+			return x.refuse(403, refusal, rq)
+		}
 	}
 	return x.allowed(ctx, g, a, rq, asked, decision.Route)
 }
@@ -278,6 +281,9 @@ func (x *exchange) finish(received int64, err error) {
 	}
 	if x.inspector != nil {
 		x.inspector.Close()
+	}
+	if x.once != nil {
+		x.once.retire()
 	}
 	if x.end != nil {
 		x.end()

@@ -131,7 +131,8 @@ func (s *Server) connectMethod(ctx context.Context, f *front, in *incoming) {
 		f.answer(ctx, in, s.denied(a, rq, 503, s.tooManyConnections()))
 		return
 	}
-	if d := s.current.Load().rules.DecideHost(host, port); !d.Allow {
+	rules := s.current.Load().rules
+	if d := rules.DecideHost(host, port); !d.Allow && !s.asks(rules, d) {
 		in.keepAlive = false
 		f.answer(ctx, in, s.denied(a, rq, 403, refusalOf(d)))
 		return

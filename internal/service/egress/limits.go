@@ -11,6 +11,7 @@ import (
 type Limits struct {
 	Connections    int           `json:"connections,omitempty"`      // at once, from the bottle; 1024
 	Requests       int           `json:"requests,omitempty"`         // at once, over all connections and streams; 4096
+	Held           int           `json:"held,omitempty"`             // waiting for the operator at once; 256
 	HeaderBytes    int           `json:"header_bytes,omitempty"`     // of one head, both ways; 64 KiB
 	Streams        uint32        `json:"streams,omitempty"`          // of one HTTP/2 connection; 250
 	FirstByte      time.Duration `json:"first_byte,omitempty"`       // for a client to begin; 10 s
@@ -35,7 +36,7 @@ type Limits struct {
 // check refuses what no default stands for.
 func (l Limits) check() error {
 	for name, value := range map[string]int64{
-		"connections": int64(l.Connections), "requests": int64(l.Requests), "header_bytes": int64(l.HeaderBytes),
+		"connections": int64(l.Connections), "requests": int64(l.Requests), "held": int64(l.Held), "header_bytes": int64(l.HeaderBytes),
 		"first_byte": int64(l.FirstByte), "first_byte_deny": int64(l.FirstByteDeny), "head": int64(l.Head),
 		"idle": int64(l.Idle), "stall": int64(l.Stall), "total": int64(l.Total), "tunnel_idle": int64(l.TunnelIdle), "dial": int64(l.Dial),
 		"response_head": int64(l.ResponseHead), "pooled_idle": int64(l.PooledIdle),
@@ -71,6 +72,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.PooledIdle, time.Minute)
 	count(&l.Connections, 1024)
 	count(&l.Requests, 4096)
+	count(&l.Held, 256)
 	count(&l.HeaderBytes, 64<<10)
 	count(&l.PooledPerRoute, 32)
 	if l.Streams == 0 {

@@ -32,6 +32,7 @@ type Server struct {
 	quietLog *log.Logger
 	buffers  buffers
 	waiting  waiting
+	held     held
 	slots    chan struct{}
 	overflow chan struct{} // for those that are told that there is no slot
 	open     atomic.Int64  // requests

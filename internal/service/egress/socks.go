@@ -70,8 +70,9 @@ func (s *Server) socks(ctx context.Context, base *agentConn) {
 		_ = socksReply(base, socksFailed)
 		return
 	}
-	decision := s.current.Load().rules.DecideHost(a.name, a.port)
-	if !decision.Allow {
+	rules := s.current.Load().rules
+	decision := rules.DecideHost(a.name, a.port)
+	if !decision.Allow && !s.asks(rules, decision) {
 		s.deniedConnection(a, decision)
 		_ = socksReply(base, socksDenied)
 		return

@@ -62,12 +62,8 @@ func (s *Server) transparent(ctx context.Context, base *agentConn, a *arrival) {
 		s.carry(ctx, base, a, route, nil)
 		return
 	}
-	allowed := true
-	if a.name != "" {
-		allowed = s.current.Load().rules.DecideHost(a.name, a.port).Allow
-	}
-	wait := s.limits.FirstByte
-	if !allowed || a.full {
+	allowed, wait := s.patienceFor(a.name, a.port)
+	if a.full {
 		wait = s.limits.FirstByteDeny
 	}
 	base.until(s.deps.Now().Add(wait))

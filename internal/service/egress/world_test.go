@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/ca"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
@@ -262,6 +263,7 @@ type setup struct {
 	resolver   egress.Resolver
 	inspectors egress.Inspectors
 	own        []netip.Addr
+	ask        ask.Asker
 }
 
 func newWorld(t testing.TB, in setup) *world {
@@ -290,6 +292,7 @@ func newWorld(t testing.TB, in setup) *world {
 		Audit:        w.records,
 		Roots:        outside,
 		OwnAddresses: in.own,
+		Ask:          in.ask,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,146 @@
+package egress
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/bot-bottle/bot-bottle/internal/ask"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
+)
+
+// held bounds the requests that wait for the operator.
+type held struct{ now atomic.Int64 }
+
+func (h *held) take(limit int) bool {
+	if h.now.Add(1) > int64(limit) {
+		h.now.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (h *held) give() { h.now.Add(-1) }
+
+// asks reports whether a request that is refused so may be put to the operator: the policy says
+// that it is asked, there is somebody who asks, and it is a plain miss of the allowlist.
+func (s *Server) asks(rules *policy.Rules, d policy.Decision) bool {
+	return s.deps.Ask != nil && d.Approvable && rules.Set().OnDeny == policy.OnDenyAsk
+}
+
+// hold keeps a refused request until the operator has decided, and returns what it may go out
+// under. The verdict is always policy's, on the request as it was asked about.
+func (x *exchange) hold(ctx context.Context, g *generation, a *arrival, asked policy.Request, d policy.Decision) (*generation, *policy.Route, *Refusal) {
+	refusal := refusalOf(d)
+	if !x.s.asks(g.rules, d) {
+		return nil, nil, refusal
+	}
+	route, ok := g.rules.Missing(asked)
+	if !ok {
+		return nil, nil, refusal
+	}
+	if !x.s.held.take(x.s.limits.Held) {
+		return nil, nil, unanswered(refusal, "too many requests wait for the operator already")
+	}
+	defer x.s.held.give()
+	question, err := questionOf(a, asked, d, route)
+	if err != nil {
+		return nil, nil, refusal
+	}
+	limit := time.Duration(cmp.Or(g.rules.Set().AskSeconds, policy.DefaultAskSeconds)) * time.Second
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	answer, err := x.s.deps.Ask.Ask(ctx, question)
+	switch {
+	case err != nil:
+		return nil, nil, unanswered(refusal, "the operator could not be asked: "+err.Error())
+	case answer.Verdict == ask.Expired:
+		return nil, nil, unanswered(refusal, fmt.Sprintf("the operator was asked and nobody answered within %s", limit))
+	case answer.Verdict != ask.Approved:
+		return nil, nil, rejected(refusal, answer.Reason)
+	}
+	return x.approved(asked, answer, refusal)
+}
+
+// approved decides again: for the run under the rules that are in force now, and for once under
+// those and the approved route, for this request alone.
+func (x *exchange) approved(asked policy.Request, answer ask.Answer, refusal *Refusal) (*generation, *policy.Route, *Refusal) {
+	g := x.s.current.Load()
+	if answer.Scope == ask.Once {
+		var route policy.Route
+		if err := json.Unmarshal(answer.Candidate, &route); err != nil {
+			return nil, nil, refusal
+		}
+		set, err := g.rules.With(route)
+		if err != nil {
+			return nil, nil, refusal
+		}
+		rules, err := policy.Compile(set)
+		if err != nil {
+			return nil, nil, refusal
+		}
+		g = newGeneration(rules)
+		x.once = g
+	}
+	decision := g.rules.Decide(asked)
+	if !decision.Allow {
+		return nil, nil, unanswered(refusalOf(decision), "the operator approved less than this request needs")
+	}
+	return g, decision.Route, nil
+}
+
+func questionOf(a *arrival, asked policy.Request, d policy.Decision, route policy.Route) (ask.Question, error) {
+	candidate, err := json.Marshal(route)
+	if err != nil {
+		return ask.Question{}, err
+	}
+	scheme := "http"
+	if a.tls {
+		scheme = "https"
+	}
+	return ask.Question{
+		Kind:      ask.Route,
+		Key:       net.JoinHostPort(asked.Host(), strconv.Itoa(int(asked.Port()))),
+		Title:     fmt.Sprintf("%s %s://%s%s", asked.Method(), scheme, canonicalAuthority(asked.Host(), a), shown(asked.Target().Path)),
+		Facts:     []ask.Fact{{Name: "held because", Value: d.Reason}, {Name: "came in", Value: a.via}},
+		Candidate: candidate,
+		Scopes:    []ask.Scope{ask.Once, ask.Run, ask.Always},
+	}, nil
+}
+
+func unanswered(r *Refusal, why string) *Refusal {
+	r.Reason += "; " + why
+	return r
+}
+
+// rejected is what the agent reads after a person said no.
+func rejected(r *Refusal, reason string) *Refusal {
+	r.Reason = "the operator refused it"
+	if reason = strings.TrimSpace(reason); reason != "" {
+		r.Reason += ": " + reason
+	}
+	r.Guidance = "A person looked at this request and said no. Do not retry it, and do not look for another way to the same thing."
+	r.NextSteps = []string{"do what the operator's reason says", "or go on without it"}
+	r.Approvable = false
+	return r
+}
+
+// patienceFor is how long a client whose destination is refused may take to begin: where it will
+// be asked about, as long as any other.
+func (s *Server) patienceFor(name string, port uint16) (allowed bool, wait time.Duration) {
+	if name == "" {
+		return true, s.limits.FirstByte
+	}
+	rules := s.current.Load().rules
+	d := rules.DecideHost(name, port)
+	if d.Allow || s.asks(rules, d) {
+		return d.Allow, s.limits.FirstByte
+	}
+	return false, s.limits.FirstByteDeny
+}
