@@ -81,7 +81,6 @@ func agent(p *plan.Plan, root, program, image string, w who) engine.Container {
 		h.PidsLimit = defaultProcesses
 	}
 	h.Memory, h.MemorySwap = p.Limits.MemoryBytes, p.Limits.MemoryBytes
-	h.DNS, h.DNSSearch, h.DNSOptions = []string{plan.SidecarIPv4}, []string{"."}, []string{"timeout:2", "attempts:2"}
 	h.Sysctls = map[string]string{
 		"net.ipv6.conf.all.disable_ipv6": "0", "net.ipv6.conf.lo.disable_ipv6": "0",
 		"net.ipv4.ping_group_range": "1 0", "net.ipv4.ip_unprivileged_port_start": "1024",
@@ -89,7 +88,7 @@ func agent(p *plan.Plan, root, program, image string, w who) engine.Container {
 	h.Tmpfs = map[string]string{
 		"/tmp":     "rw,exec,nosuid,nodev,mode=1777,size=25%",
 		"/var/tmp": "rw,exec,nosuid,nodev,mode=1777,size=25%",
-		"/run":     "rw,nosuid,nodev,mode=755,size=64m," + fmt.Sprintf("uid=%d,gid=%d", w.uid, w.gid),
+		"/run":     "rw,nosuid,nodev,mode=1777,size=64m", // to nobody by name: Podman takes no owner here
 	}
 	h.Mounts = []engine.Mount{
 		bind(program, wire.Program, true),
@@ -98,6 +97,7 @@ func agent(p *plan.Plan, root, program, image string, w who) engine.Container {
 		bind(filepath.Join(p.Paths.Run, passwdName), "/etc/passwd", true),
 		bind(filepath.Join(p.Paths.Run, groupName), "/etc/group", true),
 		bind(filepath.Join(p.Paths.Run, trustName), plan.CABundle, true),
+		bind(filepath.Join(p.Paths.Run, namesName), "/etc/resolv.conf", true),
 	}
 	for _, m := range p.Mounts {
 		h.Mounts = append(h.Mounts, bind(m.HostPath, filepath.Clean(m.Path), true))

@@ -25,13 +25,14 @@ const (
 	passwdName = "passwd"
 	groupName  = "group"
 	trustName  = "ca-certificates.crt"
+	namesName  = "resolv.conf"
 )
 
 // removeRun removes what this backend put into a run directory, and the directory if nothing else
 // is in it.
 func removeRun(run string) error {
 	var errs []error
-	for _, name := range []string{guestName, statusName, passwdName, groupName, trustName, lockName} {
+	for _, name := range []string{guestName, statusName, passwdName, groupName, trustName, namesName, lockName} {
 		if err := os.Remove(filepath.Join(run, name)); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
 			errs = append(errs, err)
 		}
@@ -108,12 +109,13 @@ func give(top string, id int) error {
 	return root.Chown(".", id, id)
 }
 
-// furnish writes the files that take the place of the image's: its accounts and its trust.
+// furnish writes the files that take the place of the image's: its accounts, its trust and its resolver.
 func furnish(run string, w who) error {
 	for name, content := range map[string]string{
 		passwdName: fmt.Sprintf("root:x:0:0:root:/:/usr/sbin/nologin\n%s:x:%d:%d::%s:/bin/bash\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n", plan.User, w.uid, w.gid, plan.Home),
 		groupName:  fmt.Sprintf("root:x:0:\n%s:x:%d:\nnogroup:x:65534:\n", plan.User, w.gid),
 		trustName:  string(hostBundle(bundles())),
+		namesName:  "nameserver " + plan.SidecarIPv4 + "\nsearch .\noptions timeout:2 attempts:2\n",
 	} {
 		path := filepath.Join(run, name)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -71,7 +71,7 @@ func judgeEngine(i engine.Info) backend.Capabilities {
 	require(!remapped, "the engine remaps users, so that a bottle's home would belong to nobody", "run the engine without userns-remap")
 	if _, ok := i.Runtimes["runsc"]; ok {
 		c.Problems = append(c.Problems, backend.Problem{
-			What: "gVisor's runsc is registered and not used: a bottle's network needs the kernel's own netfilter",
+			What: "gVisor's runsc is registered and not used: it has no netfilter for a bottle's network, and lets an agent look into its init",
 		})
 	}
 	c.Isolation = strings.Join([]string{"container of engine " + i.ServerVersion, "no network", "no capabilities", "seccomp"}, ", ")

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -47,9 +49,6 @@ type Host struct {
 	MemorySwap     int64             `json:",omitempty"`
 	Tmpfs          map[string]string `json:",omitempty"`
 	Mounts         []Mount           `json:",omitempty"`
-	DNS            []string          `json:"Dns,omitempty"`
-	DNSOptions     []string          `json:"DnsOptions,omitempty"`
-	DNSSearch      []string          `json:"DnsSearch,omitempty"`
 	LogConfig      *LogConfig        `json:",omitempty"`
 	Sysctls        map[string]string `json:",omitempty"`
 	IpcMode        string            `json:",omitempty"`
@@ -92,6 +91,10 @@ func (c *Client) Create(ctx context.Context, name string, spec Container) (strin
 		ID string `json:"Id"`
 	}
 	err := c.call(ctx, http.MethodPost, "/containers/create?name="+url.QueryEscape(name), spec, &made)
+	var e *Error
+	if errors.As(err, &e) && e.Status == http.StatusInternalServerError && strings.Contains(e.Message, "is already in use") {
+		e.Status = http.StatusConflict // Podman has one status for all that is wrong
+	}
 	return made.ID, err
 }
 
@@ -102,7 +105,13 @@ func (c *Client) Start(ctx context.Context, id string) error {
 
 // Remove ends and removes a container with its anonymous volumes. One that is gone is success.
 func (c *Client) Remove(ctx context.Context, id string) error {
-	err := c.call(ctx, http.MethodDelete, "/containers/"+id+"?force=1&v=1", nil, nil)
+	remove := func() error { return c.call(ctx, http.MethodDelete, "/containers/"+id+"?force=1&v=1", nil, nil) }
+	err := remove()
+	if IsStatus(err, http.StatusInternalServerError) { // Podman's word for one that ends just now
+		if _, werr := c.Wait(ctx, id, "not-running"); werr == nil {
+			err = remove()
+		}
+	}
 	switch {
 	case IsStatus(err, http.StatusNotFound):
 		return nil

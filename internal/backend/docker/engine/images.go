@@ -22,7 +22,8 @@ func (c *Client) HasImage(ctx context.Context, ref string) (bool, error) {
 
 // ImportImage makes an image of one layer from a tar stream. Changes are lines of a Dockerfile.
 func (c *Client) ImportImage(ctx context.Context, repo, tag string, changes []string, tar io.Reader) error {
-	query := url.Values{"fromSrc": {"-"}, "repo": {repo}, "tag": {tag}, "changes": changes}
+	// The tag goes along with the repository: Podman knows it there only.
+	query := url.Values{"fromSrc": {"-"}, "repo": {repo + ":" + tag}, "changes": changes}
 	return c.progress(ctx, "/images/create?"+query.Encode(), tar, nil)
 }
 
