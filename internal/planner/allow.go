@@ -14,7 +14,7 @@ func (m *maker) allowances() {
 	var known []string
 	for _, r := range m.out.Plan.Egress.Routes {
 		for _, a := range r.DLP.Allow {
-			if a.Rule == "" || strings.HasPrefix(a.Rule, "known-secret:") || a.Rule == rules.HighEntropy {
+			if a.Rule == "" || strings.HasPrefix(a.Rule, "known-secret:") {
 				continue
 			}
 			if known == nil {

@@ -70,6 +70,7 @@ type tables struct {
 	grams   grams
 	rules   []*rules.Rule
 	secrets []knownIndex
+	words   *rules.Words
 }
 
 // New returns an engine that knows the given secrets and has a key of its own. It is cheap.
@@ -139,7 +140,7 @@ func rot13(b byte) byte {
 }
 
 func (e *Engine) build() *tables {
-	t := &tables{fold: foldTable(), rules: rules.All()}
+	t := &tables{fold: foldTable(), rules: rules.All(), words: rules.Phrases()}
 	g := &t.grams
 	for _, r := range t.rules {
 		for _, k := range r.Keywords {

@@ -31,16 +31,31 @@ func (s *scan) entropy(v view) {
 		for i < len(p) && drawnByte(p[i]) {
 			i++
 		}
-		if i-lo < minDrawn || i-lo > maxDrawn || digested(p[:lo]) {
+		if i-lo < minDrawn || i-lo > maxDrawn || digested(p[:lo]) || bytes.HasPrefix(p[lo:i], []byte("sha")) {
 			continue
 		}
-		if value := p[lo:i]; drawn(value) && !rules.Example(value) {
-			s.add(v, lo, i, rules.HighEntropy, "", value)
+		at := lo
+		for piece := range bytes.SplitSeq(p[lo:i], []byte{'/'}) {
+			if drawn(piece) && !numbered(piece) && !rules.Example(piece) {
+				s.add(v, at, at+len(piece), rules.HighEntropy, "", piece)
+			}
+			at += len(piece) + 1
 		}
 	}
 }
 
-func drawnByte(b byte) bool { return wordByte(b) || b == '-' || b == '+' || b == '=' }
+func drawnByte(b byte) bool { return class[b]&in64 != 0 || b == '=' }
+
+// numbered finds the identifiers that APIs of model providers give to what they made. They are drawn
+// by lot and no secret, and a conversation is full of them.
+func numbered(value []byte) bool {
+	for _, kind := range []string{"toolu_", "srvtoolu_", "msg_", "req_", "call_", "chatcmpl-", "resp_", "run_", "thread_", "asst_", "file-", "file_", "fc_", "rs_", "ws_", "batch_"} {
+		if bytes.HasPrefix(value, []byte(kind)) {
+			return true
+		}
+	}
+	return false
+}
 
 // digested reports whether what stands before a value says that it is a digest.
 func digested(before []byte) bool {
@@ -85,7 +100,7 @@ func makeupOf(value []byte) makeup {
 // hex of a length that no hash has.
 func drawn(value []byte) bool {
 	value = longestPiece(bytes.TrimRight(value, "="))
-	if len(value) < minDrawn || bytes.HasPrefix(value, []byte("sha")) && bytes.IndexByte(value, '-') > 0 {
+	if len(value) < minDrawn {
 		return false
 	}
 	n, m, h := len(value), makeupOf(value), rules.Entropy(value)
@@ -136,4 +151,15 @@ func spelt(value []byte) bool {
 		return plain*10 >= n*9
 	}
 	return false
+}
+
+// numberBy reports whether so many digits stand by a keyword, on either side.
+func numberBy(p []byte, at, digits int) bool {
+	n := 0
+	for _, b := range p[max(0, at-80):min(len(p), at+120)] {
+		if b >= '0' && b <= '9' {
+			n++
+		}
+	}
+	return n >= digits
 }

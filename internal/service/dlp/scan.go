@@ -67,6 +67,9 @@ func (s *scan) look(v view) {
 	s.marks, s.packs = survey(v.text, s.marks, s.packs)
 	marks, packs := s.marks[m:], s.packs[p:]
 	s.match(v, marks)
+	if s.use.Patterns {
+		s.phrases(v)
+	}
 	if s.use.Entropy {
 		s.entropy(v)
 	}
@@ -190,7 +193,7 @@ func (s *scan) keywords(v view, marks []mark, lo, hi int) {
 				marks[at/block] |= markOdd // a part: the others may stand around it
 			}
 		case ruleHit:
-			if !s.use.Patterns || !hit.rule.Short && !s.near(v.text, marks, at, hit.turn) || hit.rule.Generic && (len(v.steps) > 0 && v.steps[len(v.steps)-1] == stepJoined || !assigned(v.text[at:], s.more && v.ends)) {
+			if !s.use.Patterns || hit.rule.Digits > 0 && !numberBy(v.text, at, hit.rule.Digits) || !hit.rule.Short && !s.near(v.text, marks, at, hit.turn) || hit.rule.Generic && (len(v.steps) > 0 && v.steps[len(v.steps)-1] == stepJoined || !assigned(v.text[at:], s.more && v.ends)) {
 				return
 			}
 			s.hits = append(s.hits, ruleAt{hit, at})

@@ -30,8 +30,11 @@ type Rule struct {
 	// Short rules' secrets may be short and of one kind of letter. The end of a Long one may be
 	// kilobytes away from its beginning.
 	Short, Long bool `json:"-"`
+	// Digits is how many digits at least stand by the keyword of what is a number.
+	Digits int `json:"-"`
 
 	check   func(secret []byte) bool
+	certain func(secret []byte) bool // such a one is found whatever it looks like
 	compile func() *regexp.Regexp
 	global  []allow
 }
@@ -58,8 +61,11 @@ func All() []*Rule {
 	for _, r := range all {
 		r.compile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
 		r.Generic = r.ID == "generic-api-key"
-		r.Short = strings.HasPrefix(r.ID, "curl-") || r.ID == "connection-string" || r.ID == "card-number" || r.ID == "iban" || strings.Contains(r.ID, "password")
+		r.Short = strings.HasPrefix(r.ID, "curl-") || r.ID == "connection-string" || strings.HasPrefix(r.ID, "card-") || r.ID == "iban" || r.ID == "netrc-password" || r.ID == "docker-auth" || r.ID == "stellar-seed" || r.ID == "nats-seed" || strings.Contains(r.ID, "password")
 		r.Long = strings.HasPrefix(r.ID, "jwt") || r.ID == "json-web-token" || strings.HasPrefix(r.ID, "private-key")
+		if strings.HasPrefix(r.ID, "card-") || r.ID == "iban" {
+			r.Digits = 11
+		}
 		r.global = file.Allow
 		prepare(r.Allow)
 	}
@@ -98,6 +104,13 @@ func (r *Rule) Find(text []byte, found func(lo, hi int)) (touched bool) {
 			}
 		}
 		secret := text[lo:hi]
+		if Documented(plainNumber(secret)) {
+			continue
+		}
+		if r.certain != nil && r.certain(secret) {
+			found(lo, hi)
+			continue
+		}
 		if r.Entropy > 0 && Entropy(secret) <= r.Entropy || r.check != nil && !r.check(secret) || Example(secret) {
 			continue
 		}
@@ -178,9 +191,26 @@ const HighEntropy = "high-entropy"
 
 // Names returns the name of every rule.
 func Names() []string {
-	var names []string
+	names := []string{HighEntropy, SeedPhrase}
 	for _, r := range All() {
 		names = append(names, r.ID)
 	}
 	return names
+}
+
+// plainNumber takes the spaces and dashes out of a number that is written in groups.
+func plainNumber(p []byte) []byte {
+	if len(p) > 48 || p[len(p)-1] == '=' {
+		return p
+	}
+	out := make([]byte, 0, len(p))
+	for _, b := range p {
+		switch {
+		case b >= '0' && b <= '9', b >= 'A' && b <= 'Z':
+			out = append(out, b)
+		case b != ' ' && b != '-':
+			return p
+		}
+	}
+	return out
 }

@@ -1,0 +1,126 @@
+package dlp
+
+import (
+	"strings"
+
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp/rules"
+)
+
+const (
+	minWord, maxWord = 3, 8 // letters of a word of BIP 39
+	fewestWords      = 12
+	mostWords        = 200 // of one run that are looked at
+	maxBetween       = 12  // bytes between two words
+	phraseStep       = 36  // one of these places lies in the first words of any phrase
+)
+
+// phrases finds recovery phrases: at least twelve words of the list with a checksum that holds.
+// One place in so many bytes is looked at, and given up at the first word that is not on the list.
+func (s *scan) phrases(v view) {
+	p := v.text
+	for i := phraseStep / 2; i < len(p); i += phraseStep {
+		at := i
+		if !letter(p[i]) || escape(p, i) {
+			if at = wordAfter(p, i); at < 0 {
+				continue
+			}
+		}
+		if _, _, ok := s.listed(p, at); ok {
+			i = max(i, s.phrase(v, at))
+		}
+	}
+}
+
+func letter(b byte) bool { return class[b]&(inUpper|inLower) != 0 }
+
+// listed returns the word that i is in; ok is false where it is surely not on the list.
+func (s *scan) listed(p []byte, i int) (lo, hi int, ok bool) {
+	lo, hi = i, i
+	for lo > 0 && i-lo <= maxWord && letter(p[lo-1]) && !escape(p, lo-1) {
+		lo--
+	}
+	for hi < len(p) && hi-lo <= maxWord && letter(p[hi]) {
+		hi++
+	}
+	if hi-lo < minWord || hi-lo > maxWord {
+		return lo, hi, false
+	}
+	var word uint64
+	for _, b := range p[lo:hi] {
+		word = word<<8 | uint64(b|0x20)
+	}
+	return lo, hi, s.t.words.May(word)
+}
+
+// escape reports whether the letter at i is that of \n, \r or \t.
+func escape(p []byte, i int) bool {
+	return i > 0 && p[i-1] == '\\' && (p[i] == 'n' || p[i] == 'r' || p[i] == 't')
+}
+
+// wordAfter returns the first letter of the next word, or -1.
+func wordAfter(p []byte, hi int) int {
+	for i := hi; i < len(p) && i-hi <= maxBetween; i++ {
+		if letter(p[i]) && !escape(p, i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// wordBefore returns the last letter of the word before, or -1.
+func wordBefore(p []byte, lo int) int {
+	for i := lo - 1; i >= 0 && lo-i <= maxBetween; i-- {
+		if letter(p[i]) && !escape(p, i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// phrase looks at the run of words around i and returns where it ends.
+func (s *scan) phrase(v view, i int) int {
+	p := v.text
+	first, hi, _ := s.listed(p, i)
+	n := 1
+	for ; n < mostWords; n++ {
+		at := wordBefore(p, first)
+		if at < 0 {
+			break
+		}
+		lo, _, ok := s.listed(p, at)
+		if !ok {
+			break
+		}
+		first = lo
+	}
+	for ; n < 2*mostWords; n++ {
+		at := wordAfter(p, hi)
+		if at < 0 {
+			break
+		}
+		_, end, ok := s.listed(p, at)
+		if !ok {
+			break
+		}
+		hi = end
+	}
+	if n < fewestWords {
+		return hi
+	}
+	var words []string
+	var places [][2]int
+	for at := first; at >= 0 && at < hi; {
+		lo, end, _ := s.listed(p, at)
+		words, places = append(words, strings.ToLower(string(p[lo:end]))), append(places, [2]int{lo, end})
+		at = wordAfter(p, end)
+	}
+	at, length := s.t.words.Phrase(words)
+	if length == 0 {
+		return hi
+	}
+	value := []byte(strings.Join(words[at:at+length], " "))
+	if !rules.Documented(value) {
+		s.add(v, places[at][0], places[at+length-1][1], rules.SeedPhrase, "", value)
+	}
+	return hi
+}
