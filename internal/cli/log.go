@@ -24,6 +24,7 @@ type logOptions struct {
 	follow, asJSON bool
 	asHAR, verify  bool
 	known          string
+	suggest, exact bool
 }
 
 func (a *App) logCommand() *cobra.Command {
@@ -35,12 +36,14 @@ func (a *App) logCommand() *cobra.Command {
 			"Each line is chained to the one before it by a hash, and the log of a run that is kept is sealed. --verify\n" +
 			"finds a line that was changed, removed, moved or put in, and in a sealed log a missing end. Who can write\n" +
 			"all files of the run could make both anew: note the hash that the end of a run prints, and give it to --head.\n\n" +
+			"--suggest prints routes for what was refused because no route allows it. Read them before you use them: the agent\n" +
+			"chose what it asked for. Addresses that are not public are never among them.\n\n" +
 			"--since and --until take a duration before now (10m), a time of today (15:04) or a moment (2026-01-02T15:04:05Z).\n\n" +
 			"Exit codes: 0 ok, also when Ctrl-C ends -f; 1 a line is damaged, or --verify found something; 3 --verify found\n" +
 			"nothing, but the end is not sealed; 10 no such bottle.",
 		Example: "  bot-bottle log claude-x7k2p\n  bot-bottle log claude-x7k2p -f --verdict deny\n" +
 			"  bot-bottle log claude-x7k2p --host '*.example.org' --json\n  bot-bottle log claude-x7k2p --since 1h --har >requests.har\n" +
-			"  bot-bottle log claude-x7k2p --verify",
+			"  bot-bottle log claude-x7k2p --verify\n  bot-bottle log claude-x7k2p --since 10m --suggest",
 		Args: exactly("<identity>"),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := interruptible(c.Context())
@@ -63,6 +66,9 @@ func (a *App) logCommand() *cobra.Command {
 			if o.verify {
 				return a.verify(ctx, run, o)
 			}
+			if o.suggest {
+				return a.suggest(ctx, run, o)
+			}
 			return a.log(ctx, run, o)
 		},
 	}
@@ -77,6 +83,12 @@ func (a *App) logCommand() *cobra.Command {
 	f.StringVar(&o.until, "until", "", "only before `WHEN`")
 	f.BoolVar(&o.verify, "verify", false, "prove that no line was changed, removed, moved or put in")
 	f.StringVar(&o.known, "head", "", "with --verify: the `HASH` of a line that must be there, or its beginning")
+	f.BoolVar(&o.suggest, "suggest", false, "the narrowest routes that would have allowed what was refused, as YAML to paste")
+	f.BoolVar(&o.exact, "exact", false, "with --suggest: never a prefix in the place of several paths of one directory")
+	c.MarkFlagsMutuallyExclusive("suggest", "json")
+	c.MarkFlagsMutuallyExclusive("suggest", "har")
+	c.MarkFlagsMutuallyExclusive("suggest", "follow")
+	c.MarkFlagsMutuallyExclusive("suggest", "verify")
 	c.MarkFlagsMutuallyExclusive("json", "har")
 	c.MarkFlagsMutuallyExclusive("follow", "har")
 	c.MarkFlagsMutuallyExclusive("follow", "verify")
@@ -98,6 +110,9 @@ func (o *logOptions) check(c *cobra.Command, now time.Time) (err error) {
 	}
 	if o.filter.Until, err = moment(o.until, now); err != nil {
 		return usage(c, "cannot use --until %s: %v", o.until, err)
+	}
+	if o.exact && !o.suggest {
+		return usage(c, "--exact goes with --suggest")
 	}
 	if o.known != "" && (!o.verify || len(o.known) < 8 || strings.Trim(strings.ToLower(o.known), "0123456789abcdef") != "") {
 		return usage(c, "--head goes with --verify and wants at least 8 hexadecimal digits")

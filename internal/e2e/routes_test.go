@@ -70,6 +70,10 @@ func routesChange(w *world, id string) {
 	if got := w.status(id, "https://new.example/v2"); got != "403" {
 		t.Errorf("another path: %s", got)
 	}
+	if r := w.run("log", id, "--suggest"); r.code != 0 || !strings.Contains(r.out, "    - host: new.example\n      ports: [443]\n") ||
+		!strings.Contains(r.out, "{type: exact, value: /v2}") || !strings.Contains(r.out, "join the two") {
+		t.Errorf("suggest: %d\n%s\n%s", r.code, r.out, r.err)
+	}
 	if r := w.run("routes", "add", id, "-f", filepath.Join(w.dir, "routes.yaml")); r.code != 0 || !strings.Contains(r.err, "nothing to change") {
 		t.Errorf("the same again: %d %s", r.code, r.err)
 	}
