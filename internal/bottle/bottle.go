@@ -6,11 +6,13 @@ package bottle
 
 import (
 	"context"
+	"io"
 	"net"
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/backend"
+	"github.com/bot-bottle/bot-bottle/internal/gate"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
@@ -34,6 +36,9 @@ type Deps struct {
 	Driver backend.Driver
 	// Control speaks to a sidecar over its owner's connection.
 	Control func(net.Conn) Sidecar
+	// Gate starts a git gate between its owner and the sidecar at the other end of the connection,
+	// and returns when it serves.
+	Gate func(context.Context, net.Conn, gate.Setup) (io.Closer, error)
 	// Progress tells a person what takes time; it must not block.
 	Progress func(format string, args ...any)
 }
@@ -51,6 +56,8 @@ type Launch struct {
 	// Key is the user's own; it keys fingerprints, and the bottle's canary comes from it. Without
 	// one there is no canary.
 	Key secret.String
+	// Keys are the private keys and tokens of git remotes, by the repository's name.
+	Keys map[string]secret.String
 	// Transcript is the provider's own record of sessions, below the bottle's home.
 	Transcript string
 	// Terminal is set where the agent gets one.

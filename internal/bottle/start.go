@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -55,6 +56,7 @@ type running struct {
 	timing  Timing
 	mark    time.Time // changes of the workspace after it are the agent's
 	ran     bool      // the agent was started
+	gate    io.Closer // the git gate; nil where there is none
 	java    chan made // the trust store of Java, where the host has one
 }
 
@@ -108,6 +110,7 @@ func (r *running) configure(ctx context.Context) error {
 		return err
 	}
 	r.sidecar = r.Control(conn)
+	r.undo.Push("the git gate", func(context.Context) error { return r.closeGate() }) // after the sidecar, which ends with it
 	r.undo.Push("the sidecar", func(context.Context) error {
 		if err := r.sidecar.Close(); !errors.Is(err, net.ErrClosed) { // the backend closes it when the bottle ends
 			return err
@@ -118,13 +121,17 @@ func (r *running) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config := control.Config{ID: r.Plan.ID, Egress: r.Plan.Egress, Placeholders: r.Plan.Placeholders, Supervise: r.Plan.Supervise, Audit: head}
+	word := r.gateWord()
+	config := control.Config{ID: r.Plan.ID, Egress: r.Plan.Egress, Placeholders: r.Plan.Placeholders, Supervise: r.Plan.Supervise, Audit: head, GitGate: word}
 	values := r.secrets(&config)
 	ready, err := r.sidecar.Configure(ctx, config, values)
 	if err != nil {
 		return fmt.Errorf("cannot start the sidecar: %w", err)
 	}
 	r.timing.Fences = ready.Fences
+	if err := r.openGate(ctx, word, values); err != nil {
+		return err
+	}
 	if hasJava() {
 		r.java = make(chan made, 1)
 		go func() {

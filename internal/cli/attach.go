@@ -161,7 +161,7 @@ func (a *App) withConsole(stdio *backend.Stdio, do func() (backend.Exit, error))
 }
 
 func (a *App) deps(home *store.Home, driver backend.Driver) bottle.Deps {
-	return bottle.Deps{Home: home, Driver: driver, Control: dialControl, Progress: a.say}
+	return bottle.Deps{Home: home, Driver: driver, Control: dialControl, Progress: a.say, Gate: startGate}
 }
 
 // detachable ends the input at Ctrl-P Ctrl-Q. A Ctrl-P is held back until the next key shows

@@ -7,6 +7,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker"
 	"github.com/bot-bottle/bot-bottle/internal/backend/native"
 	"github.com/bot-bottle/bot-bottle/internal/demo"
+	"github.com/bot-bottle/bot-bottle/internal/gate"
 	"github.com/bot-bottle/bot-bottle/internal/guest"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar"
 	"github.com/bot-bottle/bot-bottle/internal/store"
@@ -22,6 +23,8 @@ func face(args []string) (code int, hidden bool) {
 		return guest.Main(args[1:]), true
 	case "adversary":
 		return demo.Adversary(args[1:]), true
+	case "gate":
+		return gate.Main(args[1:]), true
 	case "sidecar":
 		return sidecar.Main(args[1:]), true
 	}

@@ -12,7 +12,7 @@ import (
 // say writes a line for the person.
 func say(format string, args ...any) { _, _ = fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// Main runs one of the program's three faces and returns the exit code. The two hidden ones are
+// Main runs one of the program's faces and returns the exit code. The hidden ones are
 // dispatched before anything of the command line is set up.
 func Main(args []string, version string) int {
 	if code, hidden := face(args); hidden {

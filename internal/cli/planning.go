@@ -50,7 +50,7 @@ func (a *App) host(home *store.Home, lib *manifest.Library, cwd string) planner.
 		Find: func(b provider.Binary) (harness.Program, error) {
 			return harness.Find(b, a.env("PATH"), home.Cache())
 		},
-		UserHome: a.env("HOME"), Home: home.Root(), Cwd: cwd, Terminal: hasTerminal(),
+		UserHome: a.env("HOME"), Home: home.Root(), Cwd: cwd, Git: hostGit(), Terminal: hasTerminal(),
 	}
 }
 

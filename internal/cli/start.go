@@ -218,11 +218,15 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	if err != nil {
 		return err
 	}
+	keys, err := a.keys(ctx, home, p.Plan.Git.Repos)
+	if err != nil {
+		return err
+	}
 	terminal, size := a.stdio(o.headless)
 	var taken *console
 	screen := &screen{to: a.Out}
 	l := bottle.Launch{
-		Plan: p.Plan, Record: record(p, o), Env: env, Tokens: tokens, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript,
+		Plan: p.Plan, Record: record(p, o), Env: env, Tokens: tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript,
 		Terminal: terminal, Size: size, Term: a.env("TERM"),
 		Streams: func(t bottle.Timing) (backend.Stdio, error) {
 			a.traceTiming(t)

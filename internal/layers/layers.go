@@ -74,6 +74,8 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/service/supervise":  services,
 		"internal/sidecar/control":    services,
 
+		"internal/gate":                  joiners,
+		"internal/gate/gatetest":         services,
 		"internal/guest":                 joiners,
 		"internal/provider/claude":       joiners,
 		"internal/provider/codex":        joiners,

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
@@ -92,23 +93,28 @@ type GitUser struct {
 // Repo is one remote that the gate forwards to.
 type Repo struct {
 	Name string `json:"name"`
-	// URL is "ssh://[user@]host[:port]/path" or "[user@]host:path", as written.
+	// URL is "ssh://[user@]host[:port]/path", "[user@]host:path" or "https://host[:port]/path", as written.
 	URL string `json:"url"`
 	Key Key    `json:"key"`
 	// HostKey is a line of known_hosts; "" means that pushes fail closed.
 	HostKey string `json:"host_key,omitempty"`
 	// ExtraHosts are addresses to use for names instead of resolving them.
 	ExtraHosts map[string]netip.Addr `json:"extra_hosts,omitempty"`
+	// Push says what may be pushed besides the bottle's own branches.
+	Push plan.GitPush `json:"push"`
 }
 
 // Key is where the gate gets a remote's SSH key from.
 type Key struct {
-	// Provider is "static" (a file), or "gitea" or "github" (a deploy key made for the run).
+	// Provider is "static" (a file), "token" (for an https URL), or "gitea" or "github" (a deploy
+	// key made for the run).
 	Provider string `json:"provider"`
 	// Path is the private key's file for "static", as written: "~" is not expanded.
 	Path string `json:"path,omitempty"`
 	// TokenRef is for the others, in the form of policy.Auth.TokenRef.
 	TokenRef string `json:"token_ref,omitempty"`
+	// User goes with a token; "" means "git".
+	User string `json:"username,omitempty"`
 	// APIURL is the forge's API; "" means the forge's usual one at the remote's host.
 	APIURL string `json:"api_url,omitempty"`
 }

@@ -77,18 +77,20 @@ func userShape() shape {
 
 func gitShape() shape {
 	keyShape := shape{kind: object, doc: "Where the remote's key comes from.", keys: []key{
-		{name: "provider", required: true, is: shape{kind: text, enum: []string{"static", "gitea", "github"},
-			doc: "static: a file. gitea, github: a deploy key, made for the run and removed after it."}},
+		{name: "provider", required: true, is: shape{kind: text, enum: []string{"static", "token", "gitea", "github"},
+			doc: "static: a file. token: an https URL's. gitea, github: a deploy key, made for the run and removed after it."}},
 		{name: "path", is: shape{kind: text, doc: "static: the private key's file; ~ expands."}},
-		{name: "token_ref", is: refShape("gitea, github: the forge's token")},
+		{name: "token_ref", is: refShape("token, gitea, github: the forge's token")},
+		{name: "username", is: shape{kind: text, doc: "token: the user that goes with it. Default git.", pattern: `^[^:]+$`, want: "a user name without a colon"}},
 		{name: "api_url", is: shape{kind: text, doc: "gitea, github: the forge's API, when it is not the usual one.", pattern: `^https?://[^/@]+(/.*)?$`, want: "an http or https URL without a user", secret: true}},
 	}}
 	repo := shape{kind: object, doc: "One remote.", keys: []key{
-		{name: "url", required: true, is: shape{kind: text, doc: "ssh://git@host[:port]/path, or git@host:path.", secret: true}},
+		{name: "url", required: true, is: shape{kind: text, doc: "ssh://git@host[:port]/path, git@host:path, or https://host/path with a token.", secret: true}},
 		{name: "key", is: keyShape},
 		{name: "host_key", is: shape{kind: text, doc: "The host's line of known_hosts. Absent: pushes fail closed."}},
 		{name: "extra_hosts", is: shape{kind: dict, doc: "Addresses of names that DNS does not know.",
 			name: &shape{kind: text}, each: &shape{kind: text, doc: "An IP address."}}},
+		{name: "push", is: pushShape()},
 		{name: "identity", instead: "key: {provider: static, path: PATH}", is: shape{kind: text, doc: "Older spelling of a static key."}},
 		{name: "provisioned_key", instead: "key", is: keyShape},
 	}}
@@ -97,6 +99,17 @@ func gitShape() shape {
 		{name: "repos", is: shape{kind: dict, empty: true, doc: "Remotes by name. Replaces the parents' repos whole.",
 			name: &shape{kind: text, pattern: repoPattern, want: "a repository's name: letters, digits, dots, dashes, underscores"},
 			each: &repo}},
+	}}
+}
+
+// pushShape is what may be pushed to a remote.
+func pushShape() shape {
+	return shape{kind: object, empty: true, doc: "What may be pushed. Default: the bottle's own branches, bottle/<identity>/*.", keys: []key{
+		{name: "refs", is: textList("What may be pushed besides; * stands for any text.",
+			shape{kind: text, doc: "A branch, such as main or feature/*, or a full name, such as refs/tags/v*.", pattern: `^[A-Za-z0-9][A-Za-z0-9._/*+-]*$`, want: "a branch or a full name of a ref, with * for any text"})},
+		{name: "force", is: shape{kind: boolean, doc: "Whether a push may take commits away. Default false."}},
+		{name: "delete", is: shape{kind: boolean, doc: "Whether a push may delete a ref. Default false."}},
+		{name: "max_bytes", is: shape{kind: integer, min: 1, max: 1 << 40, doc: "How large one push may be. Default 268435456."}},
 	}}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
@@ -45,12 +46,19 @@ func decodeRepos(r *report, l *layer, git *node) {
 func decodeRepo(r *report, name string, n *node) Repo {
 	repo := Repo{Name: name}
 	var at *node
+	sound := false
 	if repo.URL, at = n.str("url"); at != nil {
 		if wrong := remoteURL(r, repo.URL); wrong != "" {
-			r.fail(at, wrong, "write ssh://git@HOST/PATH or git@HOST:PATH")
+			r.fail(at, wrong, "write ssh://git@HOST/PATH, git@HOST:PATH or https://HOST/PATH")
+		} else {
+			sound = true
 		}
 	}
 	repo.Key = decodeRepoKey(r, n)
+	repo.Push = decodePush(r, n.get("push"))
+	if secure := strings.HasPrefix(repo.URL, "https://"); sound && repo.Key.Provider != "" && secure != (repo.Key.Provider == "token") {
+		r.fail(n, "has a key that does not fit its url", "an https url takes key: {provider: token, token_ref: …}, an SSH remote takes static, gitea or github")
+	}
 	if repo.HostKey, at = n.str("host_key"); at != nil {
 		checkHostKey(r, at, repo.HostKey)
 	}
@@ -61,6 +69,30 @@ func decodeRepo(r *report, name string, n *node) Repo {
 		}
 	}
 	return repo
+}
+
+// decodePush reads what may be pushed. refs/replace can never be.
+func decodePush(r *report, n *node) plan.GitPush {
+	var p plan.GitPush
+	for _, at := range n.get("refs").list() {
+		if at.kind != textNode {
+			continue
+		}
+		if strings.HasPrefix(at.text, "refs/replace") || at.text == "*" || at.text == "refs/*" {
+			r.fail(at, "lets more through than branches and tags that are named", "write refs/heads/* or refs/tags/*")
+		}
+		p.Refs = append(p.Refs, at.text)
+	}
+	if v := n.get("force"); v != nil {
+		p.Force = v.truth
+	}
+	if v := n.get("delete"); v != nil {
+		p.Delete = v.truth
+	}
+	if v := n.get("max_bytes"); v != nil {
+		p.MaxBytes = v.whole
+	}
+	return p
 }
 
 func decodeExtraHost(r *report, to map[string]netip.Addr, e entry) {
@@ -85,15 +117,15 @@ func decodeExtraHost(r *report, to map[string]netip.Addr, e entry) {
 // remoteURL says what is wrong with a remote. Its parts end up on the command line of ssh, so
 // none may begin with a dash.
 func remoteURL(r *report, written string) (wrong string) {
-	const notSSH = "is not an SSH remote, the only kind that the gate can hold a key for"
+	const notSSH = "is neither an SSH remote nor an https one, the only kinds that the gate can hold a key for"
 	var user, host, path string
 	if strings.Contains(written, "://") {
 		u, err := url.Parse(written)
-		if err != nil || u.Scheme != "ssh" || u.RawQuery != "" || u.Fragment != "" {
+		if err != nil || u.Scheme != "ssh" && u.Scheme != "https" || u.RawQuery != "" || u.Fragment != "" {
 			return notSSH
 		}
-		if _, has := u.User.Password(); has {
-			return "holds a password"
+		if _, has := u.User.Password(); has || u.Scheme == "https" && u.User != nil {
+			return "holds a user or a password"
 		}
 		if port := u.Port(); port != "" && !validPort(port) {
 			return "has a port out of range"
@@ -149,7 +181,21 @@ func decodeKey(r *report, n *node) Key {
 	k.Path, path = n.str("path")
 	k.TokenRef, token = tokenRef(r, n, "token_ref"), n.get("token_ref")
 	k.APIURL, api = n.str("api_url")
+	var user *node
+	k.User, user = n.str("username")
+	if user != nil && k.Provider != "token" {
+		r.fail(user, "has no meaning with provider: "+k.Provider, "")
+	}
 	switch k.Provider {
+	case "token":
+		if token == nil {
+			r.fail(n, `needs the key "token_ref"`, "where the token is")
+		}
+		for _, at := range []*node{path, api} {
+			if at != nil {
+				r.fail(at, "has no meaning with provider: token", "")
+			}
+		}
 	case "static":
 		if n.get("path") == nil {
 			r.fail(n, `needs the key "path"`, "the private key's file")

@@ -21,6 +21,7 @@ const (
 	Docker = "docker" // a container engine
 	Root   = "root"   // to be root, who can become another user
 	Agents = "agents" // the providers' programs, installed by scripts/setup
+	SSHD   = "sshd"   // OpenSSH's server, and git
 )
 
 // Require goes on when missing is nil. Otherwise it skips the test, or fails it where the need is

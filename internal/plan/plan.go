@@ -5,6 +5,8 @@
 package plan
 
 import (
+	"net/netip"
+
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
@@ -26,6 +28,8 @@ const (
 	SyntheticIPv4 = "198.18.0.0/15"
 	SyntheticIPv6 = "fdb0:771e::/64"
 	ProxyPort     = 3128
+	// GateHost is the git gate's name in a bottle that declares repositories.
+	GateHost = "git-gate.local"
 )
 
 // Where trust is, seen from inside: the bottle's own authority beside the host's roots.
@@ -117,12 +121,34 @@ type Git struct {
 	Email     string    `json:"email,omitempty"`
 	EmailFrom string    `json:"email_from,omitempty"`
 	Repos     []GitRepo `json:"repos"`
+	// Program is the host's git, which the gate runs; set where there are repositories.
+	Program string `json:"program,omitempty"`
 }
 
-// GitRepo is one declared remote, without its key.
+// GitRepo is one declared remote, without the value of its key.
 type GitRepo struct {
 	Name string `json:"name"`
-	URL  string `json:"url"`
+	URL  string `json:"url"` // "ssh://…", "user@host:path" or "https://…", as declared
+	// Key is the private key's file on the host; Token the reference of an HTTPS token, with User.
+	Key   string `json:"key,omitempty"`
+	Token string `json:"token,omitempty"`
+	User  string `json:"user,omitempty"`
+	// HostKey is the pinned line of known_hosts; without it nothing is fetched or pushed.
+	HostKey string `json:"host_key,omitempty"`
+	// Hosts are addresses for names that are not resolved.
+	Hosts map[string]netip.Addr `json:"extra_hosts,omitempty"`
+	Push  GitPush               `json:"push"`
+	// Mirror is the directory of its mirror; set when its key has been read.
+	Mirror string `json:"mirror,omitempty"`
+}
+
+// GitPush says what may be pushed besides the bottle's own branches, bottle/<identity>/*.
+type GitPush struct {
+	// Refs are patterns in which * stands for any text; a branch's name or a full one, refs/….
+	Refs     []string `json:"refs,omitempty"`
+	Force    bool     `json:"force,omitempty"`
+	Delete   bool     `json:"delete,omitempty"`
+	MaxBytes int64    `json:"max_bytes,omitempty"` // of one push; 0: 256 MiB
 }
 
 // Command is a program to run in the bottle as the agent's user.

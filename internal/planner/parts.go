@@ -70,10 +70,8 @@ func (m *maker) git() {
 	g.Repos = []plan.GitRepo{}
 	g.Name, g.NameFrom = m.chosen.User.Name, m.chosen.NameFrom
 	g.Email, g.EmailFrom = m.chosen.User.Email, m.chosen.EmailFrom
-	for _, r := range m.bottle.Git.Repos {
-		g.Repos = append(g.Repos, plan.GitRepo{Name: r.Name, URL: r.URL})
-	}
-	if config := gitConfig(g.Name, g.Email); config != "" {
+	m.repos()
+	if config := gitConfig(*g); config != "" {
 		m.out.Plan.Files = append(m.out.Plan.Files, plan.File{Path: path.Join(plan.Home, ".gitconfig"), Mode: 0o600, Content: config})
 	}
 }
@@ -81,12 +79,6 @@ func (m *maker) git() {
 // unenforced names what the bottle declares and this version cannot hold. It is refused, never
 // ignored.
 func (m *maker) unenforced() {
-	refuse := func(what, hint string) {
-		m.problem(fault.Unsupported, hint, "%s is not enforced in this version", what)
-	}
-	if len(m.bottle.Git.Repos) > 0 {
-		refuse("git-gate.repos", "take the repos out of the bottle; a route with git: fetch allows clones over HTTPS")
-	}
 	if m.bottle.Egress.OnDeny == policy.OnDenyAsk && !m.bottle.Supervise {
 		m.problem(fault.Unsupported, "set supervise: true, or on_deny: refuse", "egress.on_deny is ask, and supervise is false: there would be nobody to ask")
 	}

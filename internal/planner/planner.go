@@ -49,7 +49,8 @@ type Host struct {
 	UserHome   string
 	Home       string // the home of bot-bottle
 	Cwd        string
-	Terminal   bool // somebody can be asked
+	Git        string // the host's git; "" where there is none
+	Terminal   bool   // somebody can be asked
 }
 
 // Planned is a plan and what is needed to carry it out.

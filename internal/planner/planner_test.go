@@ -61,7 +61,7 @@ func (w *world) host(t *testing.T) planner.Host {
 		t.Fatal(err)
 	}
 	return planner.Host{
-		Library: lib, Providers: []provider.Provider{claude.Provider{}}, UserHome: w.user, Home: w.home, Cwd: w.cwd, Terminal: true,
+		Library: lib, Providers: []provider.Provider{claude.Provider{}}, UserHome: w.user, Home: w.home, Cwd: w.cwd, Git: "/usr/bin/git", Terminal: true,
 		Getenv: func(k string) (string, bool) { v, ok := w.env[k]; return v, ok },
 		Find: func(provider.Binary) (harness.Program, error) {
 			return harness.Program{HostPath: "/opt/claude", Args: []string{"/bottle/bin/claude"},
@@ -184,7 +184,7 @@ func TestEveryProblemIsToldAtOnce(t *testing.T) {
 
 func TestWhatIsNotEnforcedIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ bottle, want string }{
-		"git repos":  {"git-gate: {repos: {app: {url: 'ssh://git@git.example.org/a.git', key: {provider: static, path: ~/.ssh/k}}}}\n", "git-gate.repos"},
+		"deploy key": {"git-gate: {repos: {app: {url: 'ssh://git@git.example.org/a.git', key: {provider: gitea, token_ref: T}}}}\n", "provider: gitea"},
 		"asking":     {"supervise: false\negress: {on_deny: ask}\n", "on_deny is ask"},
 		"dockerfile": {"agent_provider: {template: claude, dockerfile: ./Dockerfile}\n", "dockerfile"},
 	} {

@@ -102,6 +102,9 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 		return s, err
 	}
 	p.supervised = config.Supervise
+	if config.GitGate != "" {
+		p.gateWord.Store(&config.GitGate)
+	}
 	p.inspectors = newInspectors(p.tokens, p.guarded, config.Placeholders, p.counted)
 	var ways []egress.Listener
 	for _, l := range ls.proxy {
@@ -109,7 +112,7 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 	}
 	s.egress, err = egress.New(egress.Config{Policy: config.Egress}, egress.Deps{
 		Listeners: ways, CA: s.ca, Credentials: p.tokens, Names: s.dns, Audit: p.counted,
-		Inspectors: p.inspectors, Ask: p.asker(config), HostGuard: p.inspectors.refusedName,
+		Inspectors: p.inspectors, Ask: p.asker(config), HostGuard: p.inspectors.refusedName, Peers: p.peers(),
 	})
 	if err != nil {
 		return s, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/desk"
+	"github.com/bot-bottle/bot-bottle/internal/guest/wire/mux"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
@@ -42,6 +43,8 @@ type process struct {
 	redactor   atomic.Pointer[secret.Redactor]
 	egress     atomic.Pointer[egress.Server]
 	desk       atomic.Pointer[desk.Desk]
+	gateWord   atomic.Pointer[string] // set before egress; nil where the bottle has no git gate
+	gate       atomic.Pointer[mux.Session]
 }
 
 // end says why the process ends; only the first reason counts.

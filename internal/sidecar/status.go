@@ -56,6 +56,10 @@ func (p *process) serveOperator(ctx context.Context, conn net.Conn) {
 		conn.Close()
 		return
 	}
+	conn, joined := p.tell(ctx, conn)
+	if joined {
+		return
+	}
 	var stop atomic.Bool
 	_ = control.Serve(ctx, conn, p.operatorMethods(&stop)) // a client's own mistake
 	if stop.Load() {

@@ -181,6 +181,13 @@ func (a *Anthropic) answer(request messagesRequest) (Turn, int) {
 	if len(request.Tools) == 0 {
 		return Say("ok"), -1
 	}
+	for _, m := range request.Messages { // an agent may add words of its own behind a result
+		for _, b := range m.Content {
+			if played, ok := turnOf(b.ToolUseID); ok && b.Type == "tool_result" {
+				a.results[played] = ToolResult{Turn: played, Content: b.Content.text(), IsError: b.IsError}
+			}
+		}
+	}
 	last := request.Messages[len(request.Messages)-1].Content
 	turn := a.next
 	for _, b := range last {
@@ -188,7 +195,6 @@ func (a *Anthropic) answer(request messagesRequest) (Turn, int) {
 		if b.Type != "tool_result" || !ok {
 			continue
 		}
-		a.results[played] = ToolResult{Turn: played, Content: b.Content.text(), IsError: b.IsError}
 		turn = played + 1
 	}
 	a.next = max(a.next, turn+1)

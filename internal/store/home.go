@@ -52,6 +52,9 @@ func (h *Home) State() string { return filepath.Join(h.root, "state") }
 // Cache is what can be thrown away and fetched again.
 func (h *Home) Cache() string { return filepath.Join(h.root, "cache") }
 
+// Mirror is where the mirror of a git remote is, below the cache.
+func (h *Home) Mirror(name string) string { return filepath.Join(h.Cache(), "git", name) }
+
 // Runs returns the identities that have a state directory, sorted.
 func (h *Home) Runs() ([]instance.ID, error) {
 	entries, err := os.ReadDir(h.State())

@@ -84,6 +84,9 @@ func (r *Run) AgentEnv() string { return filepath.Join(r.dir, "agent", "agent.en
 // PromptFile holds the agent's system prompt, mode 0600.
 func (r *Run) PromptFile() string { return filepath.Join(r.dir, "agent", "prompt.txt") }
 
+// GitGate is where the git gate keeps what is pushed until it was looked at.
+func (r *Run) GitGate() string { return filepath.Join(r.dir, "git-gate") }
+
 // Mark holds the moment after which changes of the workspace are the agent's.
 func (r *Run) Mark() string { return filepath.Join(r.dir, "agent", "workspace.mark") }
 

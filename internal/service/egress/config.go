@@ -60,6 +60,8 @@ type Deps struct {
 	// connected to, or "".
 	HostGuard func(route *policy.Route, host string, port uint16) string
 	Audit     audit.Sink
+	// Peers are reached by their names on the sidecar's own address and through the proxy.
+	Peers map[string]Peer
 	// Roots are trusted for upstreams; nil means the system's.
 	Roots *x509.CertPool
 	// OwnAddresses are those of the sidecar's interfaces; nil asks the system once.

@@ -61,6 +61,10 @@ func (s *Server) absolute(ctx context.Context, f *front, in *incoming) bool {
 		in.line.target = target
 		return f.page(ctx, in)
 	}
+	if name, dial := f.s.peerOf(authority); dial != nil {
+		in.line.target = target
+		return f.relay(ctx, in, name, dial)
+	}
 	host, port, err := splitAuthority(authority)
 	if err != nil {
 		f.malformed(&arrival{via: "absolute"}, err)

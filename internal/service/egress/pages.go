@@ -69,8 +69,11 @@ func (s *Server) internal(ctx context.Context, base *agentConn, port uint16) {
 	}
 }
 
-// page answers a request for the internal pages.
+// page answers a request for the internal pages, or hands it to the peer that it is for.
 func (f *front) page(ctx context.Context, in *incoming) bool {
+	if name, dial := f.s.peerOf(in.header.Get("Host")); dial != nil {
+		return f.relay(ctx, in, name, dial)
+	}
 	path, _, _ := strings.Cut(in.line.target, "?")
 	a := &arrival{via: "plain", name: policy.InternalHost, port: 80}
 	rq := f.request(in)

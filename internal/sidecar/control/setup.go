@@ -29,6 +29,9 @@ type Config struct {
 	Placeholders []string `json:"placeholders,omitempty"`
 	// Supervise is set where a person may be asked. Else what would be held for one is refused.
 	Supervise bool `json:"supervise,omitempty"`
+	// GitGate is the word by which the process of the git gate is known when it joins; "" where the
+	// bottle has none. A bottle with a gate ends with it.
+	GitGate string `json:"git_gate,omitempty"`
 	// Audit is where the chain of a log that is there already stands; nil: the log is empty.
 	Audit *audit.Head `json:"audit,omitempty"`
 }

@@ -22,6 +22,9 @@ type Options struct {
 	ReadDirs  []string
 	// MaxFileSize is how far the file that is already open may grow, in bytes.
 	MaxFileSize uint64
+	// What follows is for RaiseWithPrograms only. WriteDirs and WriteFiles can be read and written,
+	// programs below ProgramDirs be started.
+	WriteDirs, WriteFiles, ProgramDirs []string
 }
 
 // Raise gives up, for the rest of the process's life: new privileges, all capabilities, the file

@@ -11,11 +11,13 @@ import (
 )
 
 // filtered installs the filter on every thread. What it does not list fails with EPERM.
-func filtered(Options) (string, error) {
+func filtered(Options) (string, error) { return install(program(os.Getpid())) }
+
+func install(program []bpf.Instruction) (string, error) {
 	if _, err := unix.PrctlRetInt(unix.PR_GET_SECCOMP, 0, 0, 0, 0); err != nil {
 		return "no seccomp: the kernel does not have it", nil //nolint:nilerr // said in words, and judged by the caller
 	}
-	raw, err := bpf.Assemble(program(os.Getpid()))
+	raw, err := bpf.Assemble(program)
 	if err != nil {
 		return "", fmt.Errorf("cannot assemble the system call filter: %w", err)
 	}

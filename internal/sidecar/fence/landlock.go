@@ -10,15 +10,18 @@ import (
 // landlocked closes the file system but for reading what the options name, signals to processes
 // outside, and abstract sockets (landlock(7)). TCP and UDP stay open: dialling is what we do.
 func landlocked(o Options) (string, error) {
+	return landlockedTo(landlock.V6.Scoped,
+		landlock.ROFiles(o.ReadFiles...).IgnoreIfMissing(),
+		landlock.RODirs(o.ReadDirs...).IgnoreIfMissing(),
+	)
+}
+
+func landlockedTo(scoped landlock.ScopedSet, rules ...landlock.Rule) (string, error) {
 	abi, err := ll.LandlockGetABIVersion()
 	if err != nil || abi < 1 {
 		return "no landlock: the kernel does not have it", nil //nolint:nilerr // said in words, and judged by the caller
 	}
-	rules := []landlock.Rule{
-		landlock.ROFiles(o.ReadFiles...).IgnoreIfMissing(),
-		landlock.RODirs(o.ReadDirs...).IgnoreIfMissing(),
-	}
-	config, err := landlock.NewConfig(landlock.V9.HandledAccessFS, landlock.V6.Scoped)
+	config, err := landlock.NewConfig(landlock.V9.HandledAccessFS, scoped)
 	if err == nil {
 		err = config.BestEffort().Restrict(rules...)
 	}

@@ -1,0 +1,18 @@
+//go:build linux
+
+package gate
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// CanIsolate reports whether a program can be started in namespaces of its own here.
+func CanIsolate(git string) bool {
+	cmd := exec.Command(git, "version")
+	cmd.Env = []string{}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWNET,
+	}
+	return cmd.Run() == nil
+}

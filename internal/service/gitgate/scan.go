@@ -1,0 +1,315 @@
+//go:build linux
+
+package gitgate
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// object is one new object of a push.
+type object struct {
+	oid, kind, path string
+}
+
+// hit is a finding with its place.
+type hit struct {
+	object
+
+	Finding
+	place string // in words
+}
+
+// wholeBelow is up to what size an object is read at once, so that several are looked at together.
+const wholeBelow = 1 << 20
+
+// maxHits is when looking further tells nothing new.
+const maxHits = 20
+
+// survey looks at the objects of one push.
+type survey struct {
+	p *push
+
+	mu       sync.Mutex // guards what follows
+	hits     []hit
+	messages map[string]string // of commits and tags, by object
+	pointers []string          // paths of LFS pointers
+}
+
+// scan looks at every new object, at the names of the refs, and at what is told in parts.
+func (p *push) scan(ctx context.Context) error {
+	v := &survey{p: p, messages: map[string]string{}}
+	var names []string
+	for _, u := range p.request.updates {
+		names = append(names, u.ref)
+	}
+	if err := v.look("a ref's name", object{}, strings.NewReader(strings.Join(names, "\n"))); err != nil {
+		return err
+	}
+	objects, err := p.objectsOf(ctx)
+	if err != nil {
+		return err
+	}
+	if len(objects) > 0 {
+		p.answer.say("git-gate: looking at %d new objects", len(objects))
+	}
+	if err := v.all(ctx, objects); err != nil {
+		return err
+	}
+	if err := v.joined(objects); err != nil {
+		return err
+	}
+	if len(v.hits) > 0 {
+		return p.held(ctx, v.hits)
+	}
+	if len(v.pointers) > 0 {
+		return &refusal{"it has Git LFS pointers", append([]string{noLFS}, limitLines(v.pointers)...)}
+	}
+	return nil
+}
+
+// objectsOf lists what the upstream does not have, commits before what they bring.
+func (p *push) objectsOf(ctx context.Context) ([]object, error) {
+	var objects []object
+	c := p.in(command{in: p.tips()})
+	err := p.s.git.lines(ctx, c, func(line string) error {
+		oid, path, _ := strings.Cut(line, " ")
+		objects = append(objects, object{oid: oid, path: path})
+		if len(objects) > maxObjects {
+			return &refusal{"it is too large", []string{fmt.Sprintf("it has more than %d objects", maxObjects)}}
+		}
+		return nil
+	}, "rev-list", "--objects", "--in-commit-order", "--stdin", "--not", "--all")
+	return objects, err
+}
+
+// all reads the objects one after the other and looks at several together.
+func (v *survey) all(ctx context.Context, objects []object) error {
+	if len(objects) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var workers errgroup.Group
+	workers.SetLimit(runtime.GOMAXPROCS(0) + 1)
+	var list strings.Builder
+	for _, o := range objects {
+		list.WriteString(o.oid + "\n")
+	}
+	read, write := io.Pipe()
+	var programs errgroup.Group
+	programs.Go(func() error {
+		err := v.p.s.git.run(ctx, v.p.in(command{in: strings.NewReader(list.String()), out: write}), "cat-file", "--batch", "--buffer")
+		_ = write.CloseWithError(errors.Join(io.ErrUnexpectedEOF, err))
+		return err
+	})
+	in := bufio.NewReaderSize(read, 256<<10)
+	var err error
+	for _, o := range objects {
+		if err = v.next(ctx, in, o, &workers); err != nil {
+			break
+		}
+	}
+	err = errors.Join(err, workers.Wait())
+	if err != nil {
+		cancel()
+	}
+	_ = read.Close()
+	if gitErr := programs.Wait(); err == nil {
+		err = gitErr
+	}
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+var errEnough = errors.New("enough was found")
+
+// next reads one object of cat-file's batch and hands it on.
+func (v *survey) next(ctx context.Context, in *bufio.Reader, o object, workers *errgroup.Group) error {
+	if v.enough() {
+		return errEnough
+	}
+	head, err := in.ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("cannot read the objects of the push: %w", err)
+	}
+	words := strings.Fields(head)
+	if len(words) != 3 || words[0] != o.oid {
+		return errors.New("cannot read the objects of the push: git answers out of order")
+	}
+	o.kind = words[1]
+	size, err := strconv.ParseInt(words[2], 10, 64)
+	if err != nil || size < 0 || o.kind != "blob" && size > maxMeta {
+		return errors.New("cannot read the objects of the push: an object's size is odd")
+	}
+	content := io.LimitReader(in, size)
+	if size > wholeBelow {
+		err = v.object(o, content)
+		if _, rest := io.Copy(io.Discard, content); err == nil {
+			err = rest
+		}
+	} else {
+		whole := make([]byte, size)
+		if _, err = io.ReadFull(content, whole); err == nil {
+			workers.Go(func() error { return v.object(o, bytes.NewReader(whole)) })
+		}
+	}
+	if err == nil {
+		_, err = in.Discard(1)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
+
+func (v *survey) enough() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.hits) >= maxHits
+}
+
+// object looks at one object.
+func (v *survey) object(o object, content io.Reader) error {
+	switch o.kind {
+	case "commit", "tag":
+		raw, err := io.ReadAll(content)
+		if err != nil {
+			return err
+		}
+		if _, message, ok := bytes.Cut(raw, []byte("\n\n")); ok {
+			v.mu.Lock()
+			v.messages[o.oid] = strings.TrimSpace(string(message))
+			v.mu.Unlock()
+		}
+		return v.look("a "+o.kind+"'s message or header", o, bytes.NewReader(raw))
+	case "tree":
+		raw, err := io.ReadAll(content)
+		if err != nil {
+			return err
+		}
+		names, err := treeNames(raw, o.path)
+		if err != nil {
+			return err
+		}
+		return v.look("a file's name", o, strings.NewReader(names))
+	case "blob":
+		return v.blob(o, content)
+	}
+	return errors.New("cannot look at an object of the kind " + shown(o.kind))
+}
+
+// lfsPointer begins a file that stands for another one, which is stored elsewhere.
+const lfsPointer = "version https://git-lfs.github.com/spec/"
+
+func (v *survey) blob(o object, content io.Reader) error {
+	in := bufio.NewReaderSize(content, 4<<10)
+	start, err := in.Peek(len(lfsPointer))
+	if err == nil && string(start) == lfsPointer {
+		v.mu.Lock()
+		v.pointers = append(v.pointers, shown(o.path))
+		v.mu.Unlock()
+	}
+	if strings.HasSuffix(o.path, ".gitmodules") {
+		whole, err := io.ReadAll(io.LimitReader(in, maxMeta))
+		if err != nil {
+			return err
+		}
+		if hasPassword(string(whole)) {
+			v.add(hit{object: o, place: "a submodule's URL", Finding: Finding{Rule: "password-in-url"}})
+		}
+		return v.look("the file", o, io.MultiReader(bytes.NewReader(whole), in))
+	}
+	return v.look("the file", o, in)
+}
+
+// hasPassword reports whether a line of a .gitmodules file has a URL with a password in it.
+func hasPassword(text string) bool {
+	for line := range strings.SplitSeq(text, "\n") {
+		_, rest, ok := strings.Cut(line, "://")
+		authority, _, _ := strings.Cut(rest, "/")
+		user, _, at := strings.Cut(authority, "@")
+		if ok && at && strings.Contains(user, ":") {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *survey) look(place string, o object, content io.Reader) error {
+	found, err := v.p.s.deps.Scanner.Scan(content)
+	if err != nil {
+		return fmt.Errorf("cannot look at %s: %w", place, err)
+	}
+	for _, f := range found {
+		v.add(hit{object: o, Finding: f, place: place})
+	}
+	return nil
+}
+
+func (v *survey) add(h hit) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.hits = append(v.hits, h)
+}
+
+// treeNames is what a tree calls its entries: a mode, a blank, a name, a zero byte, 20 bytes each.
+func treeNames(raw []byte, path string) (string, error) {
+	var names strings.Builder
+	for len(raw) > 0 {
+		head, rest, ok := bytes.Cut(raw, []byte{0})
+		_, name, named := bytes.Cut(head, []byte(" "))
+		if !ok || !named || len(rest) < 20 {
+			return "", errors.New("a tree is malformed")
+		}
+		if path != "" {
+			names.WriteString(path + "/")
+		}
+		names.Write(name)
+		names.WriteByte('\n')
+		raw = rest[20:]
+	}
+	return names.String(), nil
+}
+
+// joined looks at the messages of the push one behind the other, in both orders, so that a value
+// that is told in parts is seen.
+func (v *survey) joined(objects []object) error {
+	var forth, back []string
+	for _, o := range objects {
+		if m := v.messages[o.oid]; m != "" {
+			forth = append(forth, m)
+		}
+	}
+	if len(forth) < 2 || len(v.hits) > 0 {
+		return nil
+	}
+	for i := len(forth) - 1; i >= 0; i-- {
+		back = append(back, forth[i])
+	}
+	for _, parts := range [][]string{forth, back} {
+		if err := v.look("several messages together", object{}, strings.NewReader(strings.Join(parts, ""))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func limitLines(lines []string) []string {
+	if len(lines) > maxHits {
+		return append(lines[:maxHits], "…")
+	}
+	return lines
+}
