@@ -102,6 +102,9 @@ func (a *App) describe(s *manifest.Selection) error {
 	if b.Egress.OnDeny == policy.OnDenyAsk {
 		row("on deny", "ask, and wait "+strconv.Itoa(cmp.Or(b.Egress.AskTimeout, policy.DefaultAskSeconds))+" s", b.From["egress.on_deny"])
 	}
+	for _, l := range b.Egress.Limits.List() {
+		row("egress limits", l.Name+" "+l.Value, b.From["egress.limits"])
+	}
 	if slices.Contains(known, "egress.upstream_proxy") {
 		row("upstream proxy", "set", b.From["egress.upstream_proxy"])
 	}

@@ -28,7 +28,7 @@ type Bottle struct {
 	// From says which bottle a field came from. Its keys are "env.NAME", "agent_provider",
 	// "workspace", "supervise", "git-gate.user.name", "git-gate.user.email",
 	// "git-gate.repos", "git-gate.repos.NAME", "egress", "egress.log", "egress.upstream_proxy",
-	// "egress.on_deny", "egress.ask_timeout" and
+	// "egress.on_deny", "egress.ask_timeout", "egress.limits" and
 	// "egress.routes.HOST" (for a tcp route "egress.routes.HOST/tcp"). A field that no bottle declares has none.
 	From map[string]string `json:"from"`
 }
@@ -127,6 +127,7 @@ type Egress struct {
 	// OnDeny is "refuse" or "ask"; AskTimeout in seconds, 0 for the default.
 	OnDeny     policy.OnDeny `json:"on_deny"`
 	AskTimeout int           `json:"ask_timeout,omitempty"`
+	Limits     policy.Limits `json:"limits,omitzero"`
 	Routes     []Route       `json:"routes"` // names distinct
 }
 

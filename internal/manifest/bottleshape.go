@@ -124,6 +124,7 @@ func egressShape() shape {
 				doc: "ask holds a request that only lacks a route until the operator has decided. Default refuse."}},
 			{name: "ask_timeout", is: shape{kind: text, numbers: true, pattern: `^[1-9][0-9]{0,3}[sm]?$`, want: "a time such as 90s or 5m, an hour at most",
 				doc: "How long such a request is held, such as 90s or 5m. Default 60s."}},
+			{name: "limits", is: limitsShape()},
 			{name: "routes", is: shape{kind: list, empty: true, each: &route, doc: "Allowed destinations, one entry for each host."}},
 		}}
 }

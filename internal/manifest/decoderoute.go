@@ -26,6 +26,10 @@ func decodeEgress(r *report, l *layer, n *node) {
 		l.own("egress.upstream_proxy")
 	}
 	decodeAsking(r, l, n)
+	if limits := n.get("limits"); limits != nil {
+		l.egress.Limits = decodeLimits(r, limits)
+		l.own("egress.limits")
+	}
 	seen := map[string]*node{}
 	besides := map[string]Route{}
 	for _, item := range n.get("routes").list() {

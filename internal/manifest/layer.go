@@ -137,6 +137,7 @@ func (l *layer) joinEgress(first, second *layer) {
 		if second.egress.AskTimeout != 0 {
 			joined.AskTimeout = second.egress.AskTimeout
 		}
+		joined.Limits = joined.Limits.Over(second.egress.Limits)
 		for _, route := range second.egress.Routes {
 			i := slices.IndexFunc(joined.Routes, func(have Route) bool {
 				return have.Name() == route.Name() || have.Host == route.Host && policy.Beside(&have.Route, &route.Route) != nil
@@ -172,7 +173,7 @@ func (l *layer) bottle() *Bottle {
 		}
 	}
 	if l.egress != nil {
-		b.Egress.UpstreamProxy = l.egress.UpstreamProxy
+		b.Egress.UpstreamProxy, b.Egress.Limits = l.egress.UpstreamProxy, l.egress.Limits
 		b.Egress.OnDeny, b.Egress.AskTimeout = cmp.Or(l.egress.OnDeny, policy.OnDenyRefuse), l.egress.AskTimeout
 		b.Egress.Routes = append(b.Egress.Routes, l.egress.Routes...)
 		if l.egress.Log != "" {

@@ -18,7 +18,7 @@ import (
 // egress joins the bottle's routes with the provider's, which own their hosts, and lists the
 // credentials that the sidecar will need.
 func (m *maker) egress() error {
-	set := policy.Set{Routes: []policy.Route{}, Log: m.bottle.Egress.Log, UpstreamProxy: m.bottle.Egress.UpstreamProxy}
+	set := policy.Set{Routes: []policy.Route{}, Log: m.bottle.Egress.Log, UpstreamProxy: m.bottle.Egress.UpstreamProxy, Limits: m.bottle.Egress.Limits}
 	if m.bottle.Egress.OnDeny == policy.OnDenyAsk {
 		set.OnDeny, set.AskSeconds = policy.OnDenyAsk, m.bottle.Egress.AskTimeout
 	}

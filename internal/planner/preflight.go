@@ -37,6 +37,11 @@ func Preflight(w io.Writer, p *plan.Plan) error {
 	}
 	t.row("git remotes", orNone(remotes)...)
 	t.row("egress", egress(p.Egress)...)
+	var limits []string
+	for _, l := range p.Egress.Limits.List() {
+		limits = append(limits, l.Name+" "+l.Value)
+	}
+	t.row("egress limits", limits...)
 	if p.Egress.UpstreamProxy != "" {
 		t.row("upstream proxy", "from "+policy.RefName(p.Egress.UpstreamProxy))
 	}

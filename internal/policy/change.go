@@ -52,6 +52,9 @@ func CheckChange(old, set Set) error {
 	if set.UpstreamProxy != old.UpstreamProxy {
 		return errors.New("the upstream proxy of a running bottle stays as it is")
 	}
+	if set.Limits != old.Limits {
+		return errors.New("the limits of a running bottle stay as they are")
+	}
 	changed := Compare(old, set)
 	var problems []error
 	for _, r := range changed.Removed {

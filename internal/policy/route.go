@@ -17,7 +17,8 @@ type Set struct {
 	// OnDeny says what becomes of a request that only lacks a route.
 	OnDeny OnDeny `json:"on_deny,omitempty"`
 	// AskSeconds is how long such a request is held; 0 means DefaultAskSeconds.
-	AskSeconds int `json:"ask_seconds,omitempty"`
+	AskSeconds int    `json:"ask_seconds,omitempty"`
+	Limits     Limits `json:"limits,omitzero"`
 }
 
 // DefaultAskSeconds is how long the operator has to decide on a request that is held.

@@ -41,6 +41,9 @@ type pathTest struct {
 // a request, the first that does is the one that counts.
 func Compile(set Set) (*Rules, error) {
 	rules := &Rules{exact: map[string][]*rule{}, wildcard: map[string][]*rule{}}
+	if err := set.Limits.check(); err != nil {
+		return nil, err
+	}
 	rules.set = set
 	rules.set.Routes = slices.Clone(set.Routes)
 	var problems []error

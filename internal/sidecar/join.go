@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"slices"
@@ -110,7 +111,7 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 	for _, l := range ls.proxy {
 		ways = append(ways, egress.Listener{Listener: l, Destination: destination})
 	}
-	s.egress, err = egress.New(egress.Config{Policy: config.Egress}, egress.Deps{
+	s.egress, err = egress.New(egress.Config{Policy: config.Egress, Limits: limits(config.Egress.Limits)}, egress.Deps{
 		Listeners: ways, CA: s.ca, Credentials: p.tokens, Names: s.dns, Audit: p.counted,
 		Inspectors: p.inspectors, Ask: p.asker(config), HostGuard: p.inspectors.refusedName, Peers: p.peers(),
 	})
@@ -153,6 +154,15 @@ func (p *process) start(ctx, running context.Context, group *errgroup.Group, s s
 	case <-running.Done():
 	}
 	return fmt.Errorf("cannot start the sidecar: %w", context.Cause(running))
+}
+
+// limits are the bottle's, in the egress's own terms.
+func limits(l policy.Limits) egress.Limits {
+	return egress.Limits{
+		Connections: l.Connections, Requests: l.Requests, Streams: uint32(min(l.Streams, math.MaxInt32)), HeaderBytes: l.HeaderBytes, //nolint:gosec // it is not negative
+		Idle: time.Duration(l.IdleSeconds) * time.Second, Total: time.Duration(l.TotalSeconds) * time.Second,
+		TotalSent: l.TotalSent, TotalReceived: l.TotalReceived,
+	}
 }
 
 func dnsConfig() dns.Config {

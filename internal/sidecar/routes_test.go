@@ -2,6 +2,7 @@ package sidecar_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -85,5 +86,37 @@ func TestAChangeOfTheRoutesIsRecordedWithBeforeAndAfter(t *testing.T) {
 	}
 	if at := slices.IndexFunc(events, func(e audit.Event) bool { return e.Message == "routes kept as they were" }); at < 0 || !strings.Contains(events[at].Reason, "proxy") {
 		t.Errorf("a refused change leaves no line: %+v", events)
+	}
+}
+
+func TestTheBottlesLimitsAreEnforced(t *testing.T) {
+	r := start(t)
+	r.hand(t)
+	setup := config(upstream(t))
+	setup.Egress.Limits = policy.Limits{TotalSent: 4096}
+	ready, err := r.client.Configure(t.Context(), setup, secrets())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := agent(t, r, ready)
+	if status, body := get(t, client, "https://example.com/"); status != 200 {
+		t.Errorf("within the limit: %d %s", status, body)
+	}
+	response, err := client.Post("https://example.com/", "text/plain", strings.NewReader(strings.Repeat("word ", 2000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(response.Body)
+	response.Body.Close()
+	if response.StatusCode == 200 || !strings.Contains(string(body), "egress.limits.total_sent") {
+		t.Errorf("past the limit: %d %s", response.StatusCode, body)
+	}
+	live, err := r.client.Routes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	live.Egress.Limits = policy.Limits{}
+	if _, err := r.client.SetRoutes(t.Context(), live); !fault.Is(err, fault.Invalid) {
+		t.Errorf("the limits of a running bottle change: %v", err)
 	}
 }
