@@ -32,6 +32,9 @@ type Unsuggested struct {
 	Seen int
 }
 
+// connection is the method of a refusal whose request was not seen.
+const connection = "CONNECT"
+
 // several is how many paths of one directory make it worth a prefix.
 const several = 4
 
@@ -94,7 +97,7 @@ func unsuggestable(r *Refused) string {
 	if addr, err := netip.ParseAddr(host); err == nil && AddressAllowed(addr, nil, nil) != nil {
 		return "an address that is not public is never opened by suggestion"
 	}
-	if r.Method == "CONNECT" {
+	if r.Method == connection {
 		return ""
 	}
 	if !slices.Contains(suggestedMethods(), r.Method) {
@@ -136,7 +139,7 @@ type wanted struct {
 }
 
 func (w *wanted) add(r Refused) bool {
-	if r.Method == "CONNECT" {
+	if r.Method == connection {
 		w.whole = true
 	} else {
 		if w.paths[r.Path] == nil && len(w.paths) == maxPaths {

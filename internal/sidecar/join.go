@@ -159,7 +159,7 @@ func (p *process) start(ctx, running context.Context, group *errgroup.Group, s s
 // limits are the bottle's, in the egress's own terms.
 func limits(l policy.Limits) egress.Limits {
 	return egress.Limits{
-		Connections: l.Connections, Requests: l.Requests, Streams: uint32(min(l.Streams, math.MaxInt32)), HeaderBytes: l.HeaderBytes, //nolint:gosec // it is not negative
+		Connections: l.Connections, Requests: l.Requests, Streams: uint32(min(l.Streams, math.MaxInt32)), HeaderBytes: l.HeaderBytes,
 		Idle: time.Duration(l.IdleSeconds) * time.Second, Total: time.Duration(l.TotalSeconds) * time.Second,
 		TotalSent: l.TotalSent, TotalReceived: l.TotalReceived,
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -108,7 +109,7 @@ func TestTheBottlesLimitsAreEnforced(t *testing.T) {
 	}
 	body, _ := io.ReadAll(response.Body)
 	response.Body.Close()
-	if response.StatusCode == 200 || !strings.Contains(string(body), "egress.limits.total_sent") {
+	if response.StatusCode == http.StatusOK || !strings.Contains(string(body), "egress.limits.total_sent") {
 		t.Errorf("past the limit: %d %s", response.StatusCode, body)
 	}
 	live, err := r.client.Routes(t.Context())
