@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 )
 
@@ -49,11 +50,10 @@ func spelled(r Route) string {
 // a route stays as it was at the start. A provider's routes stay as they are, keep their hosts
 // for themselves, and their credential goes nowhere else.
 func CheckChange(old, set Set) error {
-	if set.UpstreamProxy != old.UpstreamProxy {
-		return errors.New("the upstream proxy of a running bottle stays as it is")
-	}
-	if set.Limits != old.Limits {
-		return errors.New("the limits of a running bottle stay as they are")
+	before, after := old, set
+	before.Routes, after.Routes = nil, nil
+	if !reflect.DeepEqual(before, after) {
+		return errors.New("only the routes of a running bottle change, not its log, upstream proxy, limits or answer to refusals")
 	}
 	changed := Compare(old, set)
 	var problems []error
