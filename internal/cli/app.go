@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -31,6 +32,8 @@ type App struct {
 	// Drivers makes the backends, best first; a home tells them where runs lie.
 	Drivers   func(*store.Home) []backend.Driver
 	Providers []provider.Provider
+	// Clock is what the inbox takes for now; nil: time.Now.
+	Clock func() time.Time
 }
 
 // ownFailure is the exit code of the commands that pass an agent's code through when they fail

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -36,8 +37,18 @@ func app() int {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Environ: os.Environ, Version: "v0-test",
 		Drivers:   func(*store.Home) []backend.Driver { return []backend.Driver{fake.New(fake.Config{Fail: holdsNothing})} },
 		Providers: []provider.Provider{claude.Provider{}},
+		Clock:     testClock(),
 	}
 	return a.Run(context.Background(), os.Args[1:])
+}
+
+// testClock stands still where a test says so, so that screens are alike each time.
+func testClock() func() time.Time {
+	at, err := time.Parse(time.RFC3339, os.Getenv("BOT_BOTTLE_TEST_CLOCK"))
+	if err != nil {
+		return nil
+	}
+	return func() time.Time { return at }
 }
 
 func holdsNothing(step string) error {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 	"os/exec"
 	"reflect"
 	"strings"
@@ -68,7 +67,7 @@ func (a *App) supervise(ctx context.Context, box inbox.Box, w view.Watcher, ring
 		},
 		Desk:   desk{a, box},
 		Editor: func(file string) *exec.Cmd { return a.editorCommand(ctx, file) },
-		In:     a.In, Out: a.Out, Env: os.Environ(), Ring: ring,
+		In:     a.In, Out: a.Out, Env: a.Environ(), Ring: ring, Now: a.Clock,
 	})
 }
 
@@ -96,12 +95,22 @@ func (d desk) Preview(_ context.Context, q view.Question, candidate json.RawMess
 	}
 	change := tui.Change{Make: func(ctx context.Context, p inquiry.Proposal) error { return d.box.File(ctx, p, filing) }}
 	if e := filing.Edit; e != nil {
-		change.Path, change.Diff = e.File, inbox.Diff(e.Before, e.After)
+		change.Path, change.Diff = d.app.tilde(e.File), inbox.Diff(e.Before, e.After)
 		if len(e.Others) > 0 {
 			change.Notes = []string{fmt.Sprintf("these bottles extend %s and get it too: %s", e.Bottle, strings.Join(e.Others, ", "))}
 		}
 	}
 	return change, nil
+}
+
+// tilde shortens a path below the person's own home.
+func (a *App) tilde(path string) string {
+	if home := a.env("HOME"); home != "" {
+		if rest, ok := strings.CutPrefix(path, strings.TrimSuffix(home, "/")+"/"); ok {
+			return "~/" + rest
+		}
+	}
+	return path
 }
 
 // inboxOnce prints the inbox as it is now.

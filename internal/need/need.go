@@ -22,6 +22,7 @@ const (
 	Root   = "root"   // to be root, who can become another user
 	Agents = "agents" // the providers' programs, installed by scripts/setup
 	SSHD   = "sshd"   // OpenSSH's server, and git
+	Tmux   = "tmux"   // a terminal that tests can drive
 )
 
 // Require goes on when missing is nil. Otherwise it skips the test, or fails it where the need is

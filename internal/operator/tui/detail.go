@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/ask"
@@ -55,7 +56,11 @@ func (t *text) facts(all []ask.Fact) {
 			s = bad
 		}
 		if len(lines) == 1 && !strings.HasPrefix(lines[0], "+ ") && !strings.HasPrefix(lines[0], "- ") {
-			t.add(s, 4, "  %s: %s", name, lines[0])
+			value := lines[0]
+			if f.Name == "careful" {
+				value = view.Spelled(f.Value, longFact)
+			}
+			t.add(s, 4, "  %s: %s", name, value)
 			continue
 		}
 		t.add(s, 4, "  %s:", name)
@@ -253,8 +258,11 @@ func approvals(q view.Question) string {
 	return strings.Join(out, " · ")
 }
 
-// scopesOf are those keys in words.
-func scopesOf(q view.Question) string { return strings.ReplaceAll(approvals(q), " · ", ", ") }
+// scopesOf are those keys, but for one of them.
+func scopesOf(q view.Question, without ask.Scope) string {
+	q.Scopes = slices.DeleteFunc(slices.Clone(q.Scopes), func(s ask.Scope) bool { return s == without })
+	return strings.ReplaceAll(approvals(q), " · ", ", ")
+}
 
 // helpLines explain every key.
 func helpLines() []line {
@@ -269,11 +277,11 @@ func helpLines() []line {
 		{"", ""},
 		{"o", "approve once: what waits now, and nothing after it"},
 		{"r", "approve for this run, until the bottle ends"},
-		{"A", "approve for always: also in the bottle's file; shows the change first"},
+		{"A", "approve for always: also in the bottle's file, whose change it shows"},
 		{"e", "edit what is asked for in your editor, then approve that"},
 		{"x", "reject, with a reason that the agent reads"},
-		{"w", "write an approval for always into the file, where that was cut short"},
-		{"", "Each asks once more, and decides on exactly what is on the screen."},
+		{"w", "write an approval for always into the file, if that was cut short"},
+		{"", "Each asks once more, and decides on what is on the screen."},
 		{"", ""},
 		{"q ctrl-c", "leave; what is not decided stays open"},
 	}

@@ -68,13 +68,13 @@ func (m *model) move(name string) bool {
 	case "end", "G":
 		m.step(1 << 20)
 	case "pgdown", "space", "ctrl+f":
-		m.scroll += m.paneHeight() - 1
+		m.look(m.paneHeight() - 1)
 	case "pgup", "b", "ctrl+b":
-		m.scroll = max(0, m.scroll-m.paneHeight()+1)
+		m.look(1 - m.paneHeight())
 	case "ctrl+d", "shift+down", "J":
-		m.scroll++
+		m.look(1)
 	case "ctrl+u", "shift+up", "K":
-		m.scroll = max(0, m.scroll-1)
+		m.look(-1)
 	case "enter":
 		m.wide = !m.wide
 	case "tab":
@@ -91,6 +91,14 @@ func (m *model) move(name string) bool {
 		return false
 	}
 	return true
+}
+
+// look moves the lower half. Traffic is looked at from its end.
+func (m *model) look(by int) {
+	if m.pane == traffic {
+		by = -by
+	}
+	m.scroll = max(0, m.scroll+by)
 }
 
 // step chooses another line of the list.
@@ -145,7 +153,7 @@ func (m *model) act(name string) tea.Cmd {
 		m.mode, m.input = reasoning, ""
 		return nil
 	case !slices.Contains(q.Scopes, scope):
-		m.say(true, "%s can be approved %s only", q.ID, scopesOf(q))
+		m.say(true, "%s can be approved %s only", q.ID, scopesOf(q, ""))
 		return nil
 	}
 	return m.open(&dialog{question: q, verdict: ask.Approved, scope: scope})
@@ -171,7 +179,7 @@ func (m *model) answer(name string) tea.Cmd {
 	d := m.dialog
 	switch name {
 	case "y", "Y":
-		if !d.ready || d.err != nil || m.deciding {
+		if !d.ready || !d.read || d.err != nil || m.deciding {
 			return nil
 		}
 		m.deciding = true
@@ -191,13 +199,17 @@ func (m *model) answer(name string) tea.Cmd {
 		scope := map[string]ask.Scope{"o": ask.Once, "r": ask.Run, "A": ask.Always}[name]
 		if d.verdict == ask.Approved && !d.write && slices.Contains(d.question.Scopes, scope) && !m.deciding {
 			other := *d
-			other.scope, other.ready, other.change, other.err, other.scroll = scope, false, nil, nil, 0
+			other.scope, other.ready, other.read, other.change, other.err, other.scroll = scope, false, false, nil, nil, 0
 			return m.open(&other)
 		}
-	case "down", "j", "pgdown", "space":
+	case "down", "j":
 		d.scroll++
-	case "up", "k", "pgup", "b":
-		d.scroll = max(0, d.scroll-1)
+	case "pgdown", "space":
+		d.scroll += m.height - 3
+	case "up", "k":
+		d.scroll--
+	case "pgup", "b":
+		d.scroll -= m.height - 3
 	}
 	return nil
 }

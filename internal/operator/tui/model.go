@@ -44,6 +44,7 @@ type dialog struct {
 	effect    []ask.Fact
 	change    *Change
 	ready     bool // everything that it would do is on the screen
+	read      bool // to its end: what is below the screen was not seen
 	err       error
 	scroll    int
 }
@@ -221,6 +222,9 @@ func (m *model) decided(msg decidedMsg) {
 		m.mode = browsing
 	}
 	p := msg.proposal
+	if msg.err == nil {
+		m.goOn(p.ID)
+	}
 	switch {
 	case msg.err != nil:
 		m.say(true, "%v", msg.err)
@@ -232,6 +236,17 @@ func (m *model) decided(msg decidedMsg) {
 		m.say(false, "%s: approved, %s", p.ID, scopeName(p.Answer.Scope))
 	default:
 		m.say(false, "%s: %s", p.ID, p.State)
+	}
+}
+
+// goOn chooses the next question that is open, after one that is decided; the last one stays.
+func (m *model) goOn(from string) {
+	for _, q := range m.shownQuestions() {
+		if q.ID != from && q.State.Open() {
+			m.chosen, m.scroll = q.ID, 0
+			m.follow()
+			return
+		}
 	}
 }
 

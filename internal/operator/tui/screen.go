@@ -36,14 +36,17 @@ func (m *model) screen() []string {
 	case m.dialog != nil:
 		lines := m.dialogLines()
 		m.dialog.scroll = max(0, min(m.dialog.scroll, len(lines)-(m.height-2)))
+		if d := m.dialog; d.ready && d.scroll >= len(lines)-(m.height-2) {
+			d.read = true
+		}
 		out = append(out, m.window(lines, m.dialog.scroll, m.height-2)...)
 	default:
-		if !m.wide {
-			out = append(out, m.list()...)
-			out = append(out, paint(faint, fit(m.ruler(), m.width)))
-		}
 		lines := m.lower()
 		m.scroll = max(0, min(m.scroll, len(lines)-m.paneHeight()))
+		if !m.wide {
+			out = append(out, m.list()...)
+			out = append(out, paint(faint, m.ruler(len(lines)-m.paneHeight()-m.scroll)))
+		}
 		from := m.scroll
 		if m.pane == traffic {
 			from = max(0, len(lines)-m.paneHeight()-m.scroll) // the newest is at the bottom
@@ -123,7 +126,7 @@ func (m *model) questionRows() (head string, rows []string, at int) {
 	id := m.idWidth()
 	head = " " + fit("BOTTLE", id) + "  " + fit("KIND", 10) + "  " + fit("STATE", 10) + "  QUESTION"
 	for i, q := range m.shownQuestions() {
-		text := " " + fit(q.ID, id) + "  " + fit(string(q.Kind), 10) + "  " + fit(m.stateOf(q), 10) + "  " + view.Safe(q.Title, 200)
+		text := m.mark(q.ID == m.chosen) + fit(q.ID, id) + "  " + fit(string(q.Kind), 10) + "  " + fit(m.stateOf(q), 10) + "  " + view.Safe(q.Title, 200)
 		s := plain
 		switch {
 		case q.ID == m.chosen:
@@ -137,6 +140,14 @@ func (m *model) questionRows() (head string, rows []string, at int) {
 		rows = []string{"", " " + paint(faint, m.nothing())}
 	}
 	return head, rows, at
+}
+
+// mark tells the chosen line also where a terminal shows no colours.
+func (m *model) mark(isChosen bool) string {
+	if isChosen {
+		return "▸"
+	}
+	return " "
 }
 
 // idWidth is the width of the longest name, within reason.
@@ -178,13 +189,13 @@ func (m *model) stateOf(q view.Question) string {
 }
 
 func (m *model) bottleRows() (head string, rows []string, at int) {
-	head = " " + fit("BOTTLE", 22) + "  " + fit("STATE", 8) + "  " + fit("SINCE", 6) + "  " + fit("ASKED", 7) + "  " + fit("REFUSED", 7) + "  " + fit("OPEN", 4) + "  " + fit("LAST", 6) + "  FROM"
+	head = " " + fit("BOTTLE", 20) + "  " + fit("STATE", 8) + "  " + fit("SINCE", 6) + "  " + fit("ASKED", 7) + "  " + fit("REFUSED", 7) + "  " + fit("OPEN", 4) + "  " + fit("LAST", 6) + "  FROM"
 	for i, b := range m.shownBottles() {
 		state := "kept"
 		if b.Running {
 			state = "running"
 		}
-		text := " " + fit(string(b.ID), 22) + "  " + fit(state, 8) + "  " + fit(m.ageOr(b), 6) + "  " + fit(fmt.Sprint(b.Requests), 7) + "  " +
+		text := m.mark(b.ID == m.bottle) + fit(string(b.ID), 20) + "  " + fit(state, 8) + "  " + fit(m.ageOr(b), 6) + "  " + fit(fmt.Sprint(b.Requests), 7) + "  " +
 			fit(fmt.Sprint(b.Refused), 7) + "  " + fit(fmt.Sprint(b.Pending), 4) + "  " + fit(m.lastOf(b), 6) + "  " + b.Source
 		s := plain
 		switch {
@@ -215,15 +226,23 @@ func (m *model) lastOf(b view.Bottle) string {
 	return m.since(b.LastAt)
 }
 
-// ruler parts the list from what is below it.
-func (m *model) ruler() string {
+// ruler parts the list from what is below it, and says how much of that is not on the screen.
+func (m *model) ruler(more int) string {
 	title := " details "
 	if m.pane == traffic {
 		title = " traffic of " + string(m.watched()) + " "
 	} else if m.bottles {
 		title = " " + string(m.bottle) + " "
 	}
-	return "──" + title + strings.Repeat("─", max(0, m.width-ansi.StringWidth(title)-2))
+	hidden := ""
+	if more > 0 {
+		hidden = fmt.Sprintf(" %d lines more: space ", more)
+	}
+	if more > 0 && m.pane == traffic {
+		hidden = fmt.Sprintf(" %d lines before: b ", more)
+	}
+	title = "──" + ansi.Truncate(title, m.width/2, "… ")
+	return title + strings.Repeat("─", max(0, m.width-ansi.StringWidth(title)-ansi.StringWidth(hidden))) + hidden
 }
 
 // footer is the line of input, the last notice, or the keys that do something now.
@@ -268,10 +287,17 @@ func (m *model) answers() string {
 	case !d.ready:
 		return " looking what it would do…"
 	}
+	if !d.read {
+		return " there is more below: space; it can be approved from its end"
+	}
 	if d.write {
 		return " y write it · n no · ↑↓ scroll"
 	}
-	return " y approve " + scopeName(d.scope) + " · n no · e edit · ↑↓ scroll · other scopes: " + scopesOf(d.question)
+	said := " y approve " + scopeName(d.scope) + " · n no · e edit · ↑↓ scroll"
+	if others := scopesOf(d.question, d.scope); others != "" {
+		said += " · or: " + others
+	}
+	return said
 }
 
 func (m *model) keysNow() string {

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -29,6 +30,20 @@ func Safe(text string, limit int) string {
 		_, n := utf8.DecodeRuneInString(text)
 		b.WriteString(text[:n])
 		text = text[n:]
+	}
+	return b.String()
+}
+
+// Spelled is Safe for a text that is about how a name looks: every letter outside ASCII is shown by
+// its number.
+func Spelled(text string, limit int) string {
+	var b strings.Builder
+	for _, r := range audit.Escape(text, limit) {
+		if r < utf8.RuneSelf {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
 	}
 	return b.String()
 }
