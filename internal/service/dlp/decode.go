@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	minRun     = 16 // bytes of an encoded run that are looked at
-	stepJoined = "joined"
+	minRun        = 16 // bytes of an encoded run that are looked at
+	stepJoined    = "joined"
+	stepBackwards = "joined backwards"
 )
 
 // The alphabets, as bits of a byte's class.
@@ -57,7 +58,10 @@ var class = func() (t [256]uint8) {
 // decode gives every reading of v's text to child.
 func (s *scan) decode(v view, marks []mark, packs []int) {
 	zones(marks, markOdd, 2, len(v.text), func(z zone) { s.zone(v.part(z)) })
-	zones(marks, markRunes, 4, len(v.text), func(z zone) { s.unicode(v.part(z)) })
+	zones(marks, markRunes, 4, len(v.text), func(z zone) {
+		s.unicode(v.part(z))
+		s.pages(v.part(z))
+	})
 	s.packed(v, packs)
 }
 
@@ -76,6 +80,9 @@ func (s *scan) zone(v view) {
 	}
 	if bytes.IndexByte(p, '\\') >= 0 {
 		s.clusters(v, '\\', backslash, "escapes")
+		if v.guess == 0 {
+			s.clusters(v, '\\', cssEscape, "escapes")
+		}
 	}
 	if bytes.IndexByte(p, '&') >= 0 {
 		s.clusters(v, '&', entity, "html")
@@ -84,11 +91,17 @@ func (s *scan) zone(v view) {
 		s.clusters(v, '=', quotedPrintable, "quoted-printable")
 	}
 	s.numbers(v)
-	s.separated(v)
+	s.periodic(v)
 	s.joined(v)
+	s.strings(v)
 	s.dense(v)
 	s.wide(v)
 	s.uu(v)
+	s.yenc(v)
+	s.words(v)
+	if len(v.steps) == 0 && len(p) <= maxCombined {
+		s.combined(v, p)
+	}
 }
 
 // runs finds what may be base64, base32, base58 or hex.
@@ -176,10 +189,10 @@ func (s *scan) run(v view, lo, hi int, text []byte, all, any uint8) {
 	} else {
 		s.islands(v, lo, text)
 	}
-	if all&in58 != 0 && len(text) >= 20 && len(text) <= 400 {
-		if out := base58(text); out != nil {
-			s.child(v, lo, hi, out, "base58")
-		}
+	s.numeral(v, lo, hi, text)
+	s.shifted(v, lo, hi, text)
+	if !mixed {
+		s.otherFives(v, lo, hi, text)
 	}
 	s.base64(v, lo, hi, text, "base64")
 	if len(text) <= 4096 {
@@ -218,9 +231,21 @@ func (s *scan) hex(v view, lo, hi int, text []byte, step string) {
 		part := text[min(skip, len(text)):]
 		out := make([]byte, len(part)/2)
 		if n, err := hex.Decode(out, part[:len(part)&^1]); err == nil {
-			s.child(v, lo, hi, out[:n], step)
+			s.decoded(v, lo, hi, out[:n], step, skip)
 		}
 	}
+}
+
+// decoded takes what was read at an alignment. Any but the first is a guess, and so is what a run
+// holds once it is turned.
+func (s *scan) decoded(v view, lo, hi int, out []byte, step string, skip int) {
+	if skip > 0 || strings.Contains(step, ", ") {
+		if len(out) >= 6 && worth(out) {
+			s.follow(v, lo, hi, out, step)
+		}
+		return
+	}
+	s.child(v, lo, hi, out, step)
 }
 
 var digits64 = func() (t [256]uint8) {
@@ -250,7 +275,9 @@ func (s *scan) base64(v view, lo, hi int, text []byte, step string) {
 				out = append(out, byte(n>>8))
 			}
 		}
-		s.child(v, lo, hi, slices.Clone(out), step)
+		if worth(out) || skip == 0 {
+			s.decoded(v, lo, hi, slices.Clone(out), step, skip)
+		}
 	}
 }
 
@@ -271,41 +298,8 @@ func (s *scan) base32(v view, lo, hi int, text []byte, step string) {
 				out = append(out, byte(acc>>bits))
 			}
 		}
-		s.child(v, lo, hi, out, step)
+		s.decoded(v, lo, hi, out, step, skip)
 	}
-}
-
-const alphabet58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-
-// base58 is nil where the result is not all text.
-func base58(text []byte) []byte {
-	var number []uint32 // little end first
-	for _, b := range text {
-		carry := uint64(strings.IndexByte(alphabet58, b))
-		for i := range number {
-			carry += uint64(number[i]) * 58
-			number[i] = uint32(carry)
-			carry >>= 32
-		}
-		if carry > 0 {
-			number = append(number, uint32(carry))
-		}
-	}
-	var out []byte
-	for _, n := range slices.Backward(number) {
-		out = append(out, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
-	}
-	out = bytes.TrimLeft(out, "\x00")
-	odd := 0
-	for _, b := range out {
-		if b < ' ' && b != '\n' || b > '~' {
-			odd++
-		}
-	}
-	if odd*10 > len(out) && magic(out) == "" {
-		return nil
-	}
-	return out
 }
 
 // single is one character's escape at the start of p: what it stands for and its length, or 0.
@@ -429,6 +423,25 @@ func backslash(p []byte) ([]byte, int) {
 		return []byte{byte(r)}, n + digits
 	}
 	return []byte(string(rune(r))), n + digits
+}
+
+// cssEscape decodes CSS's \67 and \000067, and LDAP's \67.
+func cssEscape(p []byte) ([]byte, int) {
+	n := 1
+	for n < len(p) && n < 7 && unhex(p[n]) >= 0 {
+		n++
+	}
+	if n < 3 {
+		return nil, 0
+	}
+	if n != 7 {
+		n = 3
+	}
+	r, _ := strconv.ParseUint(string(p[1:n]), 16, 32)
+	if n < len(p) && p[n] == ' ' {
+		n++
+	}
+	return []byte(string(rune(r))), n
 }
 
 func entity(p []byte) ([]byte, int) {

@@ -145,7 +145,7 @@ func (e *Engine) build() *tables {
 	for _, r := range t.rules {
 		for _, k := range r.Keywords {
 			g.add(k, ruleHit{r, straight, len(k)})
-			if r.Generic || len(k) < 4 {
+			if r.Generic || len(k) < 3 || len(k) == 3 && !strings.ContainsAny(k, "_-.") {
 				continue
 			}
 			if mirrored := string(reversed.apply([]byte(k))); mirrored != k {

@@ -95,6 +95,21 @@ func (g *grams) compare(p []byte, at int, x uint64, t *[256]uint8, hit func(at i
 	}
 }
 
+// begins reports whether p begins with a pattern of four bytes, or of three with a sign.
+func (g *grams) begins(p []byte, t *[256]uint8) bool {
+	x := uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | caseless
+	if g.has(x)&1 == 0 {
+		return false
+	}
+	for n := g.heads[gram(uint32(x)&0xffffff)&0xffff]; n > 0; n = g.words[n-1].next {
+		w := g.words[n-1].text
+		if (len(w) >= 4 || !wordByte(w[len(w)-1]) || w[len(w)-1] == '_') && startsFolded(p, w, t) {
+			return true
+		}
+	}
+	return false
+}
+
 func startsFolded(p []byte, w string, t *[256]uint8) bool {
 	if len(p) < len(w) {
 		return false

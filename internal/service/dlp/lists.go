@@ -2,7 +2,6 @@ package dlp
 
 import (
 	"bytes"
-	"slices"
 	"strconv"
 )
 
@@ -32,7 +31,7 @@ func (s *scan) numbers(v view) { //nolint:cyclop // one case a form, in the orde
 			}
 			items, ends = append(items, p[a:i]), append(ends, i)
 			gap := i
-			for i < len(p) && i-gap < 5 && (p[i] == ' ' || p[i] == ',' || p[i] == ':' || p[i] == ';' || p[i] == '-' || p[i] == '\n' || p[i] == '\r' || p[i] == '\t' || p[i] == '|' || p[i] == '.' || p[i] == '_' || p[i] == '/' || p[i] == '"' || p[i] == '\'') {
+			for i < len(p) && i-gap < 16 && (p[i] == ' ' || p[i] == ',' || p[i] == ':' || p[i] == ';' || p[i] == '-' || p[i] == '\n' || p[i] == '\r' || p[i] == '\t' || p[i] == '|' || p[i] == '.' || p[i] == '_' || p[i] == '/' || p[i] == '"' || p[i] == '\'') {
 				i++
 			}
 			if i == gap || i < len(p) && unhex(p[i]) < 0 {
@@ -48,7 +47,66 @@ func (s *scan) numbers(v view) { //nolint:cyclop // one case a form, in the orde
 			i++
 		}
 	}
+	s.figures(v)
 	s.dump(v)
+}
+
+// figures finds numbers with any text between them, the same each time or the same two in turn:
+// calls of chr, literals with a suffix, members with an index.
+func (s *scan) figures(v view) {
+	p := v.text
+	var items [][]byte
+	var gaps [2][]byte
+	lo, end := 0, 0
+	flush := func() {
+		if len(items) >= 6 {
+			s.spelled(v, lo, end, items)
+			if len(items) >= 12 {
+				for first := range 2 {
+					var half [][]byte
+					for i := first; i < len(items); i += 2 {
+						half = append(half, items[i])
+					}
+					s.spelled(v, lo, end, half)
+				}
+			}
+		}
+		items, gaps = items[:0], [2][]byte{}
+	}
+	for i := 0; i < len(p); {
+		if p[i] < '0' || p[i] > '9' {
+			i++
+			continue
+		}
+		a := i
+		if p[i] == '0' && i+1 < len(p) && (p[i+1]|0x20 == 'x' || p[i+1]|0x20 == 'o' || p[i+1]|0x20 == 'b') {
+			i += 2
+		}
+		for i < len(p) && unhex(p[i]) >= 0 && i-a < 12 {
+			i++
+		}
+		if n := len(items); n > 0 {
+			gap := p[end:a]
+			old := gaps[n&1]
+			switch {
+			case len(gap) > maxGap:
+				flush()
+			case old != nil && !bytes.Equal(bytes.TrimSpace(old), bytes.TrimSpace(gap)):
+				last := items[n-1]
+				flush()
+				items = append(items, last)
+				lo = a - len(gap) - len(last)
+				gaps[1] = gap
+			default:
+				gaps[n&1] = gap
+			}
+		}
+		if len(items) == 0 {
+			lo = a
+		}
+		items, end = append(items, p[a:i]), i
+	}
+	flush()
 }
 
 func wordByte(b byte) bool {
@@ -100,89 +158,76 @@ func (s *scan) binary(v view, lo, hi int, text []byte) {
 	}
 }
 
-// dump reads what xxd and hexdump -C print: an offset, hex, and the text once more.
-func (s *scan) dump(v view) {
+// maxPeriod is how far apart the same signs may stand between pieces.
+const maxPeriod = 12
+
+// periodic finds text in pieces of one length with the same signs between all of them: letters
+// apart by spaces, quoted one by one, with a filler, in words of two or four bytes.
+func (s *scan) periodic(v view) {
 	p := v.text
-	if !bytes.Contains(p, []byte("00000010")) && !bytes.Contains(p, []byte("0000010")) && !bytes.Contains(p, []byte("0010")) {
+	if v.guess >= maxGuess {
 		return
 	}
-	var out []byte
-	lines := 0
-	for line := range bytes.SplitSeq(bytes.ReplaceAll(p, []byte(`\n`), []byte("\n")), []byte("\n")) {
-		line = bytes.TrimLeft(line, " \t\"")
-		off := 0
-		for off < len(line) && unhex(line[off]) >= 0 {
-			off++
-		}
-		if off < 4 || off > 16 || off == len(line) {
-			continue
-		}
-		rest := bytes.TrimLeft(line[off:], ": \t")
-		if cut := bytes.IndexByte(rest, '|'); cut >= 0 {
-			rest = rest[:cut]
-		} else if cut := bytes.Index(rest, []byte("  ")); cut > 24 {
-			rest = rest[:cut]
-		}
-		for _, item := range bytes.Fields(rest) {
-			ok := len(item)%2 == 0 && len(item) <= 16
-			for _, b := range item {
-				ok = ok && unhex(b) >= 0
+	for d := 2; d <= maxPeriod; d++ {
+		var count [maxPeriod]int
+		for i := 0; i+d < len(p); i++ {
+			phase := i % d
+			if p[i] != p[i+d] {
+				count[phase] = 0
+				continue
 			}
-			if !ok {
-				break
+			if count[phase]++; count[phase] < 4 && (d < 5 || count[phase] < 3) || count[phase]*(d-1) < 9 {
+				continue
 			}
-			for j := 0; j < len(item); j += 2 {
-				out = append(out, byte(unhex(item[j])<<4|unhex(item[j+1])))
-			}
+			i = s.period(v, i-(count[phase]-1)*d, d)
+			count = [maxPeriod]int{}
 		}
-		lines++
-	}
-	if lines >= 2 {
-		s.child(v, 0, len(p), out, "hex dump")
 	}
 }
 
-// separated finds text in pieces of one to eight bytes with the same short separator between all.
-func (s *scan) separated(v view) {
+// period reads the pieces around the sign at, which comes again each d bytes, and returns where
+// they end.
+func (s *scan) period(v view, at, d int) int {
 	p := v.text
-	var until [9]int
-	for i := 1; i+4 < len(p); i++ {
-		sep := p[i]
-		if class[sep]&inSep == 0 {
-			continue
+	lo, hi := at, at
+	for hi+d < len(p) && p[hi+d] == p[at] {
+		hi += d
+	}
+	for lo >= d && p[lo-d] == p[at] {
+		lo -= d
+	}
+	// The other signs that stay the same.
+	var same [maxPeriod]bool
+	same[0] = true
+	signs := 1
+	for k := 1; k < d; k++ {
+		i := lo + k
+		for i+d < hi && p[i] == p[i+d] {
+			i += d
 		}
-		for k := 1; k <= 8; k++ {
-			d := k + 1
-			if i+2*d >= len(p) {
-				break
-			}
-			if p[i+d] != sep || p[i+2*d] != sep || i < until[k] || !wordByte(p[i+1]) {
-				continue
-			}
-			n := 3
-			for i+n*d < len(p) && p[i+n*d] == sep {
-				n++
-			}
-			until[k] = i + n*d
-			if n*k < 12 && (k < 4 || n < 2) || n*k < 10 {
-				continue
-			}
-			lo := max(0, i-k)
-			out := slices.Clone(p[lo:i])
-			for j := range n {
-				a := i + j*d + 1
-				out = append(out, p[a:min(len(p), a+k)]...)
-			}
-			hi := min(len(p), i+(n-1)*d+1+k)
-			for hi < len(p) && tokenByte[p[hi]] && hi-(i+(n-1)*d) < 8 {
-				out, hi = append(out, p[hi]), hi+1
-			}
-			if sep == ' ' && k > 1 && !mixed(out) {
-				continue // words of one length
-			}
-			s.child(v, lo, hi, out, "separated by "+strconv.QuoteRune(rune(sep)))
+		if same[k] = i+d >= hi; same[k] {
+			signs++
 		}
 	}
+	keep := d - signs
+	if keep == 0 || keep > 8 || (hi-lo)/d*keep < 8 {
+		return hi
+	}
+	var out []byte
+	first, end := max(0, lo-d+1), min(len(p), hi+d)
+	for i := first; i < end; i++ {
+		if !same[((i-lo)%d+d)%d] {
+			out = append(out, p[i])
+		}
+	}
+	for end < len(p) && keep > 1 && tokenByte[p[end]] && end-hi < 2*d {
+		out, end = append(out, p[end]), end+1
+	}
+	if p[at] == ' ' && keep > 1 && !mixed(out) {
+		return hi // words of one length
+	}
+	s.perhaps(v, first, end, out, "every "+strconv.Itoa(d)+" bytes")
+	return hi
 }
 
 // mixed reports whether letters of both cases, or digits, stand in p.
@@ -195,105 +240,4 @@ func mixed(p []byte) bool {
 		kinds |= class[b] & (inUpper | inLower)
 	}
 	return kinds == inUpper|inLower
-}
-
-// joined glues values that stand apart: the strings of an array, the values of an object or a
-// form, string literals that are added up.
-func (s *scan) joined(v view) {
-	if len(v.steps) > 0 && v.steps[len(v.steps)-1] == stepJoined {
-		return
-	}
-	s.quoted(v)
-	s.fields(v)
-}
-
-const (
-	maxPiece = 256
-	minGlued = 16
-)
-
-func (s *scan) quoted(v view) {
-	p := v.text
-	lo, n, last := 0, 0, 0
-	var out []byte
-	flush := func() {
-		if n >= 2 && len(out) >= minGlued {
-			s.child(v, lo, last, slices.Clone(out), stepJoined)
-		}
-		out, n = out[:0], 0
-	}
-	for i := 0; i < len(p); {
-		if q := p[i]; q != '"' && q != '\'' && q != '`' {
-			i++
-			continue
-		}
-		q := p[i]
-		end := bytes.IndexByte(p[i+1:min(len(p), i+1+maxPiece)], q)
-		if end < 0 {
-			i++
-			flush()
-			continue
-		}
-		piece := p[i+1 : i+1+end]
-		after := i + 2 + end
-		k := after
-		for k < len(p) && (p[k] == ' ' || p[k] == '\n') {
-			k++
-		}
-		switch {
-		case q == '"' && k < len(p) && p[k] == ':':
-			i = after // a key: its value follows
-		case len(piece) == 0 || bytes.ContainsAny(piece, " \t\n<>(){};,"):
-			flush()
-			i++
-			if len(piece) == 0 || q == '"' {
-				i = after
-			}
-		default:
-			if n == 0 {
-				lo = i
-			} else if i-last > 80 {
-				flush()
-				lo = i
-			}
-			out, n, last = append(out, piece...), n+1, after
-			i = after
-			if len(out) > 8192 {
-				flush()
-			}
-		}
-	}
-	flush()
-}
-
-// fields glues the values of a query or a form, and of lines of "name: value".
-func (s *scan) fields(v view) {
-	p := v.text
-	for _, form := range []struct{ between, assign byte }{{'&', '='}, {'\n', ':'}, {'\n', '='}, {';', '='}, {',', '='}} {
-		if bytes.IndexByte(p, form.between) < 0 || bytes.IndexByte(p, form.assign) < 0 {
-			continue
-		}
-		lo, n, at := 0, 0, 0
-		var out []byte
-		flush := func(hi int) {
-			if n >= 2 && len(out) >= minGlued {
-				s.child(v, lo, hi, slices.Clone(out), stepJoined)
-			}
-			out, n = out[:0], 0
-		}
-		for part := range bytes.SplitSeq(p, []byte{form.between}) {
-			_, value, ok := bytes.Cut(part, []byte{form.assign})
-			value = bytes.Trim(value, " \t\r\"',")
-			if !ok || len(value) == 0 || len(value) > maxPiece || bytes.ContainsAny(value, " \t<>(){};\"") {
-				flush(at)
-			} else {
-				if n == 0 {
-					lo = at
-				}
-				out, n = append(out, value...), n+1
-			}
-			at += len(part) + 1
-		}
-		flush(len(p))
-	}
 }

@@ -90,7 +90,7 @@ func (m *messages) replace(text []byte, found []Finding) bool {
 	}
 	valid := utf8.Valid(text)
 	for _, f := range found {
-		Redact(text[f.Offset:f.Offset+int64(f.Span)], len(f.Steps) == 0)
+		redact(text, int(f.Offset), int(f.Offset)+f.Span, len(f.Steps) == 0)
 	}
 	return !valid || utf8.Valid(text)
 }

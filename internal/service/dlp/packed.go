@@ -72,6 +72,40 @@ func (s *scan) packed(v view, packs []int) {
 	}
 }
 
+// inflated is what raw DEFLATE data (RFC 1951) holds, or nil where it is none. It has no mark: what
+// inflates to text without an error is taken for it.
+func inflated(p []byte) []byte {
+	if !deflated(p) || len(p) < 16 {
+		return nil
+	}
+	src := bytes.NewReader(p)
+	r := inflater(src)
+	defer r.(io.Closer).Close() //nolint:errcheck,forcetypeassert // it is pooled
+	out := make([]byte, 64<<10)
+	n, err := io.ReadFull(r, out)
+	out = out[:n]
+	whole := errors.Is(err, io.ErrUnexpectedEOF) && src.Len() <= 16 || err == nil
+	if n < 12 || !whole && n < 256 {
+		return nil
+	}
+	odd := 0
+	var seen [256]bool
+	kindsSeen := 0
+	for _, b := range out {
+		if kinds[b]&(isText|isHigh) == 0 {
+			odd++
+		}
+		if !seen[b] {
+			seen[b] = true
+			kindsSeen++
+		}
+	}
+	if (odd*16 > n || kindsSeen < 10) && magic(out) == "" {
+		return nil
+	}
+	return out
+}
+
 var errTooMuch = errors.New("it unpacks to too much")
 
 // unpack returns what could be read, also with an error.

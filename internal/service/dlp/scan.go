@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"hash/maphash"
 	"slices"
+	"unicode/utf8"
 )
 
 const (
 	maxDepth = 10      // decodings on top of each other
+	maxGuess = 3       // of them such as nothing in the text asked for
 	maxWork  = 8 << 20 // decoded bytes of one window, besides workRatio
 	// workRatio is how many decoded bytes one byte may cost: four alignments of base64, turned
 	// twice, come to nine.
@@ -39,6 +41,8 @@ type view struct {
 	at     int // of text, in the whole of which it is a zone
 	steps  []string
 	lo, hi int  // what it came from, in the window
+	guess  int  // how many of the steps nothing in the text asked for
+	leaf   bool // it is not turned or decoded any more
 	ends   bool // it ends where the window does
 }
 
@@ -82,31 +86,73 @@ func (s *scan) look(v view) {
 
 // child takes what a decoder made of text[lo:hi].
 func (s *scan) child(v view, lo, hi int, out []byte, step string) {
-	if len(out) < 6 || !worth(out) {
+	if len(out) < 6 {
 		return
 	}
-	next := view{text: out, lo: v.lo, hi: v.hi, ends: v.ends && hi == len(v.text)}
-	if len(v.steps) == 0 {
-		next.lo, next.hi = v.at+lo, v.at+hi
+	if !worth(out) {
+		s.noise(v, lo, hi, out, step)
+		return
 	}
+	if s.follow(v, lo, hi, out, step) && len(out) <= tiny {
+		s.combined(v.next(lo, hi, step), out)
+	}
+}
+
+// perhaps takes what a decoder made of a text that did not look as if it were for that decoder: at
+// another alignment, turned, glued. Such guesses lead on only so far, or they would find themselves.
+func (s *scan) perhaps(v view, lo, hi int, out []byte, step string) {
+	if v.guess < maxGuess && len(out) >= 6 && worth(out) {
+		v.guess++
+		s.follow(v, lo, hi, out, step)
+	}
+}
+
+// next is what text[lo:hi] was decoded to, without the text.
+func (v view) next(lo, hi int, step string) view {
+	n := view{lo: v.lo, hi: v.hi, guess: v.guess, ends: v.ends && hi == len(v.text)}
+	if len(v.steps) == 0 {
+		n.lo, n.hi = v.at+lo, v.at+hi
+	}
+	n.steps = append(slices.Clip(v.steps), step)
+	return n
+}
+
+// follow looks at a text that was not looked at before.
+func (s *scan) follow(v view, lo, hi int, out []byte, step string) bool {
 	sum := maphash.Bytes(s.seed, out)
 	if s.seen == nil {
 		s.seen = map[uint64]struct{}{}
 	}
 	if _, ok := s.seen[sum]; ok {
-		return
+		return false
 	}
 	s.seen[sum] = struct{}{}
 	if len(v.steps) >= maxDepth {
 		s.limit(v, RuleDepth)
-		return
+		return false
 	}
 	if s.work -= len(out); s.work < 0 {
 		s.limit(v, RuleWork)
+		return false
+	}
+	next := v.next(lo, hi, step)
+	next.text = out
+	s.look(next)
+	return true
+}
+
+// noise is what a decoder made that is no text: most often a wrong guess, else packed without a
+// mark, or combined with a byte.
+func (s *scan) noise(v view, lo, hi int, out []byte, step string) {
+	if len(out) < minRun || len(out) > maxCombined || len(v.steps) >= maxDepth || v.guess >= maxGuess {
 		return
 	}
-	next.steps = append(slices.Clip(v.steps), step)
-	s.look(next)
+	next := v.next(lo, hi, step)
+	s.combined(next, out)
+	if plain := inflated(out); plain != nil {
+		next.text = out
+		s.perhaps(next, 0, len(out), plain, "deflate")
+	}
 }
 
 func (s *scan) limit(v view, rule string) {
@@ -136,7 +182,7 @@ func worth(p []byte) bool {
 			return true
 		}
 	}
-	return magic(p) != ""
+	return magic(p) != "" || len(p) >= 16 && kinds[p[0]]&isHigh != 0 && utf8.Valid(p)
 }
 
 var tokenByte = func() (t [256]bool) {
@@ -193,12 +239,26 @@ func (s *scan) keywords(v view, marks []mark, lo, hi int) {
 				marks[at/block] |= markOdd // a part: the others may stand around it
 			}
 		case ruleHit:
-			if !s.use.Patterns || hit.rule.Digits > 0 && !numberBy(v.text, at, hit.rule.Digits) || !hit.rule.Short && !s.near(v.text, marks, at, hit.turn) || hit.rule.Generic && (len(v.steps) > 0 && v.steps[len(v.steps)-1] == stepJoined || !assigned(v.text[at:], s.more && v.ends)) {
+			if s.dismissed(v, marks, at, hit) {
 				return
 			}
 			s.hits = append(s.hits, ruleAt{hit, at})
 		}
 	})
+}
+
+// dismissed reports whether nothing that the rule finds can stand by its keyword.
+func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
+	r := hit.rule
+	switch {
+	case !s.use.Patterns, v.leaf && hit.turn != straight, r.Digits > 0 && !numberBy(v.text, at, r.Digits), !r.Short && !s.near(v.text, marks, at, hit.turn):
+		return true
+	case r.Weak:
+		return v.guess > 0 || v.leaf || hit.turn != straight
+	case r.Generic:
+		return v.guess > 0 || v.leaf || !assigned(v.text[at:], s.more && v.ends)
+	}
+	return false
 }
 
 // near reports whether a run of bytes that could be a secret stands by a keyword: twelve of a

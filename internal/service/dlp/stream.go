@@ -170,8 +170,11 @@ func (s *Stream) feed(upto int) {
 	packs := s.scanner.packs
 	if s.atStart && lo < upto {
 		s.atStart = false
-		if len(p) > 16 && len(s.nodes) == 0 && p[lo] != '{' && p[lo] != '[' && (p[lo] < ' ' || p[lo] > '~') && magic(p[lo:]) == "" {
+		if len(s.nodes) == 0 && magic(p[lo:]) == "" && unmarked(p[lo:]) {
 			s.spawn("br", s.base+int64(lo), false, nil)
+			if deflated(p[lo:]) {
+				s.spawn("deflate", s.base+int64(lo), false, nil)
+			}
 		}
 	}
 	for _, i := range packs {
@@ -184,6 +187,20 @@ func (s *Stream) feed(upto int) {
 	s.longRun(lo, upto)
 	s.fed = s.base + int64(upto)
 	s.nodes = slices.DeleteFunc(s.nodes, func(n *node) bool { return n.done })
+}
+
+// unmarked reports whether a text begins as one that is packed in a form without a mark may.
+func unmarked(p []byte) bool {
+	if len(p) < 16 {
+		return false
+	}
+	odd := 0
+	for _, b := range p[:16] {
+		if kinds[b]&isText == 0 {
+			odd++
+		}
+	}
+	return odd >= 3
 }
 
 // longRun follows base64 that is longer than a window, for what is packed in it.

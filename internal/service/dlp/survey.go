@@ -190,7 +190,7 @@ func odd(q *[block]byte, m, last *masks, bar int) bool {
 	upper := m.upper<<1 | last.upper>>63
 	digit := m.digit<<1 | last.digit>>63
 	starts := m.alnum &^ (m.alnum<<1 | last.alnum>>63)
-	if bits.OnesCount64(m.text) < mostText {
+	if bits.OnesCount64(m.text) < mostText && m.text4&(m.text4<<4|last.text4>>60) == 0 {
 		// Noise: runs, and bytes at equal distances, as those of UTF-16 and of short records.
 		if m.word8&(m.word8<<8|last.word8>>56) != 0 {
 			return true

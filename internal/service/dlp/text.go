@@ -53,8 +53,13 @@ func (s *scan) bases85(v view, lo, hi int, text []byte) {
 	if len(text) < 15 {
 		return
 	}
-	s.base85(v, lo, hi, text, digits85, "base85")
-	s.base85(v, lo, hi, text, digitsASCII85, "ascii85")
+	s.base85(v, lo, hi, text, &digits85, "base85")
+	s.base85(v, lo, hi, text, &digitsASCII85, "ascii85")
+	s.base85(v, lo, hi, text, &digitsZ85, "z85")
+	s.base91(v, lo, hi, text)
+	if len(text) <= 512 {
+		s.rot47(v, lo, hi, text)
+	}
 }
 
 var digits85 = func() (t [256]int16) {
@@ -77,7 +82,7 @@ var digitsASCII85 = func() (t [256]int16) {
 	return t
 }()
 
-func (s *scan) base85(v view, lo, hi int, text []byte, digits [256]int16, step string) {
+func (s *scan) base85(v view, lo, hi int, text []byte, digits *[256]int16, step string) {
 	out := make([]byte, 0, len(text))
 	printable := 0
 	for len(text) > 0 {
@@ -260,44 +265,5 @@ func (s *scan) wide(v view) {
 			s.child(v, lo, min(k, len(p)), out, "utf-16")
 		}
 		i = max(k, i+1)
-	}
-}
-
-// uu reads what uuencode writes.
-func (s *scan) uu(v view) {
-	p := v.text
-	for at := 0; ; {
-		i := bytes.Index(p[at:], []byte("begin "))
-		if i < 0 {
-			return
-		}
-		lo := at + i
-		at = lo + 6
-		body := bytes.ReplaceAll(p[lo:], []byte(`\n`), []byte("\n"))
-		_, body, ok := bytes.Cut(body, []byte("\n"))
-		if !ok {
-			return
-		}
-		var out []byte
-		for line := range bytes.SplitSeq(body, []byte("\n")) {
-			line = bytes.TrimRight(line, "\r")
-			if len(line) == 0 || line[0] <= ' ' || line[0] > '`' || bytes.Equal(line, []byte("end")) || line[0] == '`' {
-				break
-			}
-			n := int(line[0]-' ') & 63
-			line = line[1:]
-			var part []byte
-			for len(line) >= 4 || len(line) > 1 && len(part) < n {
-				var c [4]byte
-				copy(c[:], line)
-				for k := range c {
-					c[k] = (c[k] - ' ') & 63
-				}
-				part = append(part, c[0]<<2|c[1]>>4, c[1]<<4|c[2]>>2, c[2]<<6|c[3])
-				line = line[min(4, len(line)):]
-			}
-			out = append(out, part[:min(n, len(part))]...)
-		}
-		s.child(v, lo, len(p), out, "uuencode")
 	}
 }

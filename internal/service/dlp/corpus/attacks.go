@@ -49,10 +49,13 @@ func letters(r *rand.Rand, abc string, n int) string {
 	return string(b)
 }
 
+// Kinds is how many kinds of secrets there are.
+const Kinds = 16
+
 // Secret is a fresh token of a kind that patterns know, or with known set one that only the
 // bottle knows.
 func Secret(r *rand.Rand, kind int) (value string, known bool) {
-	switch kind % 8 {
+	switch kind % Kinds {
 	case 0:
 		return "gh" + "p_" + letters(r, alnum, 36), false
 	case 1:
@@ -67,8 +70,24 @@ func Secret(r *rand.Rand, kind int) (value string, known bool) {
 		return letters(r, alnum+"!-_.", 30+r.Intn(20)), true
 	case 6:
 		return "gl" + "pat-" + letters(r, alnum, 20), false
+	case 7:
+		return letters(r, alnum, 24), true
+	case 8:
+		return "npm" + "_" + letters(r, alnum, 36), false
+	case 9:
+		return "hf" + "_" + letters(r, alnum[:52], 34), false
+	case 10:
+		return choose(r, "Summer", "Winter", "Berlin", "Monday") + "-" + choose(r, "tiger", "piano", "river") + "-" + fmt.Sprint(1000+r.Intn(9000)) + "!", true
+	case 11:
+		return letters(r, alnum+"+/", 64), true
+	case 12:
+		return "SG" + "." + letters(r, alnum+"_-", 22) + "." + letters(r, alnum+"_-", 43), false
+	case 13:
+		return "AI" + "za" + letters(r, alnum+"_-", 35), false
+	case 14:
+		return letters(r, hexes, 40), true
 	}
-	return letters(r, alnum, 24), true
+	return "github" + "_pat_" + letters(r, alnum, 22) + "_" + letters(r, alnum, 59), false
 }
 
 // disguise turns a secret into a body.
@@ -365,7 +384,7 @@ func tarred(s string) string {
 func Attacks(seed int64, n int) []Case {
 	r := rand.New(rand.NewSource(seed))
 	var out []Case
-	for _, d := range disguises() {
+	for _, d := range slices.Concat(disguises(), numbers(), written(), places(), formats()) {
 		for i := range n {
 			s, known := Secret(r, i)
 			c := Case{Class: d.class, Body: []byte(d.do(r, s))}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -32,6 +33,8 @@ type Rule struct {
 	Short, Long bool `json:"-"`
 	// Digits is how many digits at least stand by the keyword of what is a number.
 	Digits int `json:"-"`
+	// Weak rules go by a word that stands in any hash: a guess must not lead to them.
+	Weak bool `json:"-"`
 
 	check   func(secret []byte) bool
 	certain func(secret []byte) bool // such a one is found whatever it looks like
@@ -66,6 +69,7 @@ func All() []*Rule {
 		if strings.HasPrefix(r.ID, "card-") || r.ID == "iban" {
 			r.Digits = 11
 		}
+		r.Weak = slices.ContainsFunc(r.Keywords, func(k string) bool { return strings.Trim(k, "0123456789abcdef") == "" })
 		r.global = file.Allow
 		prepare(r.Allow)
 	}

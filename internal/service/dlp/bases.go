@@ -1,0 +1,170 @@
+package dlp
+
+import (
+	"bytes"
+	"slices"
+)
+
+// digits are an alphabet: what each byte stands for, or none.
+type digits [256]uint8
+
+const none = 0xff
+
+func alphabet(abc string) *digits {
+	var d digits
+	for i := range d {
+		d[i] = none
+	}
+	for i := range len(abc) {
+		d[abc[i]] = uint8(i)
+	}
+	return &d
+}
+
+const alphabet58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+// large are the bases whose text is one large number.
+var large = []struct {
+	name string
+	base uint64
+	of   *digits
+}{
+	{"base58", 58, alphabet(alphabet58)},
+	{"base62", 62, alphabet("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")},
+	{"base62", 62, alphabet("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")},
+	{"base62", 62, alphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")},
+	{"base36", 36, alphabet("0123456789abcdefghijklmnopqrstuvwxyz")},
+	{"base36", 36, alphabet("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")},
+	{"decimal number", 10, alphabet("0123456789")},
+}
+
+// numeral reads a run as one large number.
+func (s *scan) numeral(v view, lo, hi int, text []byte) {
+	if len(text) < 20 || len(text) > 700 {
+		return
+	}
+	for _, b := range large {
+		if b.base == 10 && len(text) < 40 {
+			continue
+		}
+		if out := number(text, b.base, b.of); out != nil {
+			s.child(v, lo, hi, out, b.name)
+		}
+	}
+}
+
+// number is nil where the result is not all text.
+func number(text []byte, base uint64, of *digits) []byte {
+	for _, c := range text {
+		if of[c] == none {
+			return nil
+		}
+	}
+	var words []uint32 // little end first
+	for _, c := range text {
+		carry := uint64(of[c])
+		for i := range words {
+			carry += uint64(words[i]) * base
+			words[i] = uint32(carry)
+			carry >>= 32
+		}
+		if carry > 0 {
+			words = append(words, uint32(carry))
+		}
+	}
+	out := make([]byte, 0, 4*len(words))
+	for _, n := range slices.Backward(words) {
+		out = append(out, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+	}
+	out = bytes.TrimLeft(out, "\x00")
+	odd := 0
+	for _, b := range out {
+		if b < ' ' && b != '\n' || b > '~' {
+			odd++
+		}
+	}
+	if odd*10 > len(out) && magic(out) == "" {
+		return nil
+	}
+	return out
+}
+
+// fives are base32 with other alphabets than RFC 4648's first.
+var fives = []struct {
+	name string
+	of   *digits
+}{
+	{"base32hex", alphabet("0123456789ABCDEFGHIJKLMNOPQRSTUV")},
+	{"base32hex", alphabet("0123456789abcdefghijklmnopqrstuv")},
+	{"Crockford's base32", alphabet("0123456789ABCDEFGHJKMNPQRSTVWXYZ")},
+	{"Crockford's base32", alphabet("0123456789abcdefghjkmnpqrstvwxyz")},
+}
+
+func (s *scan) otherFives(v view, lo, hi int, text []byte) {
+	if len(text) < 24 {
+		return
+	}
+	for _, kind := range fives {
+		out := make([]byte, 0, len(text)*5/8)
+		acc, bits := uint32(0), 0
+		for _, c := range text {
+			d := kind.of[c]
+			if d == none {
+				out = nil
+				break
+			}
+			acc, bits = acc<<5|uint32(d), bits+5
+			if bits >= 8 {
+				bits -= 8
+				out = append(out, byte(acc>>bits))
+			}
+		}
+		s.perhaps(v, lo, hi, out, kind.name)
+	}
+}
+
+var digits91 = alphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&()*+,./:;<=>?@[]^_`{|}~\"")
+
+func (s *scan) base91(v view, lo, hi int, text []byte) {
+	out := make([]byte, 0, len(text))
+	acc, bits, first, printable := uint32(0), 0, -1, 0
+	for _, c := range text {
+		d := digits91[c]
+		if d == none {
+			break
+		}
+		if first < 0 {
+			first = int(d)
+			continue
+		}
+		n := uint32(first + 91*int(d))
+		first = -1
+		acc |= n << bits
+		if bits += 14; n&8191 > 88 {
+			bits--
+		}
+		for ; bits >= 8; bits -= 8 {
+			if b := byte(acc); b >= ' ' && b <= '~' || b == '\n' {
+				printable++
+			}
+			out, acc = append(out, byte(acc)), acc>>8
+		}
+		if len(out) >= 12 && printable*4 < len(out)*3 {
+			return
+		}
+	}
+	if first >= 0 {
+		out = append(out, byte(acc|uint32(first)<<bits))
+	}
+	s.perhaps(v, lo, hi, out, "base91")
+}
+
+var digitsZ85 = func() (t [256]int16) {
+	for i := range t {
+		t[i] = -1
+	}
+	for i, c := range []byte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#") {
+		t[c] = int16(i)
+	}
+	return t
+}()

@@ -1,0 +1,143 @@
+package dlp
+
+import (
+	"bytes"
+	"strings"
+)
+
+// uu reads the lines that uuencode writes, with or without what it writes around them.
+func (s *scan) uu(v view) {
+	p := v.text
+	text := p
+	if bytes.IndexByte(text, '\n') < 0 && bytes.Contains(text, []byte("begin ")) {
+		text = bytes.ReplaceAll(text, []byte(`\n`), []byte("\n"))
+	}
+	var out []byte
+	lo, at := 0, 0
+	flush := func() {
+		s.child(v, min(lo, len(p)), min(at, len(p)), out, "uuencode")
+		out = nil
+	}
+	for line := range bytes.SplitSeq(text, []byte{'\n'}) {
+		part := uuLine(bytes.TrimRight(line, "\r"))
+		if part == nil {
+			flush()
+			lo = at + len(line) + 1
+		}
+		out = append(out, part...)
+		at += len(line) + 1
+	}
+	flush()
+}
+
+// uuLine is nil for a line that tells another length than it has.
+func uuLine(line []byte) []byte {
+	if len(line) < 5 || line[0] <= ' ' || line[0] > '`' {
+		return nil
+	}
+	n := int(line[0]-' ') & 63
+	line = line[1:]
+	// Blanks at the end may have been lost, and some write one sign more.
+	if want := (n + 2) / 3 * 4; n == 0 || len(line) > want+1 || len(line) < want-2 {
+		return nil
+	}
+	var part []byte
+	for ; len(line) > 1 && len(part) < n; line = line[min(4, len(line)):] {
+		var c [4]byte
+		for k := range c {
+			if k < len(line) {
+				if line[k] < ' ' || line[k] > '`' {
+					return nil
+				}
+				c[k] = (line[k] - ' ') & 63
+			}
+		}
+		part = append(part, c[0]<<2|c[1]>>4, c[1]<<4|c[2]>>2, c[2]<<6|c[3])
+	}
+	return part[:min(n, len(part))]
+}
+
+// yenc reads what stands between yEnc's lines.
+func (s *scan) yenc(v view) {
+	p := v.text
+	at := bytes.Index(p, []byte("=ybegin"))
+	if at < 0 {
+		return
+	}
+	var out []byte
+	for line := range bytes.SplitSeq(p[at:], []byte{'\n'}) {
+		if bytes.HasPrefix(line, []byte("=y")) {
+			continue
+		}
+		line = bytes.TrimSuffix(line, []byte{'\r'})
+		for i := 0; i < len(line); i++ {
+			b := line[i]
+			if b == '=' && i+1 < len(line) {
+				i++
+				b = line[i] - 64
+			}
+			out = append(out, b-42)
+		}
+	}
+	s.child(v, at, len(p), out, "yenc")
+}
+
+// words glues the encoded words of RFC 2047 that follow each other.
+func (s *scan) words(v view) {
+	p := v.text
+	at := bytes.Index(p, []byte("=?"))
+	if at < 0 || bytes.Count(p[at:], []byte("=?")) < 2 {
+		return
+	}
+	var out []byte
+	for word := range bytes.SplitSeq(p[at:], []byte("=?")) {
+		part := bytes.SplitN(word, []byte{'?'}, 4)
+		if len(part) >= 3 && len(part[1]) == 1 {
+			out = append(out, part[2]...)
+		}
+	}
+	s.child(v, at, len(p), out, stepJoined)
+}
+
+// strings reads string literals that hold escaped quotes and breaks, as text within JSON does.
+func (s *scan) strings(v view) {
+	p := v.text
+	for i := 0; i < len(p); {
+		n := bytes.IndexByte(p[i:], '\\')
+		if n < 0 || i+n+1 >= len(p) {
+			return
+		}
+		at := i + n
+		if strings.IndexByte("\"nrt\\/'", p[at+1]) < 0 {
+			i = at + 1
+			continue
+		}
+		lo := at
+		for lo > i && p[lo-1] != '"' {
+			lo--
+		}
+		out := bytes.Clone(p[lo:at])
+		for i = at; i < len(p) && p[i] != '"'; {
+			if p[i] == '\\' && i+1 < len(p) {
+				c := p[i+1]
+				switch c {
+				case 'n':
+					c = '\n'
+				case 'r':
+					c = '\r'
+				case 't':
+					c = '\t'
+				case 'u':
+					if r, k := backslash(p[i:]); k > 0 {
+						out, i = append(out, r...), i+k
+						continue
+					}
+				}
+				out, i = append(out, c), i+2
+				continue
+			}
+			out, i = append(out, p[i]), i+1
+		}
+		s.child(v, lo, i, out, "string")
+	}
+}
