@@ -18,7 +18,7 @@ const (
 // entropy finds values that look drawn by lot, whatever they are for. Hashes, UUIDs, digests of
 // lock files and base64 of text are none.
 func (s *scan) entropy(v view) {
-	if len(v.steps) > 0 && v.steps[len(v.steps)-1] != "url" && v.steps[len(v.steps)-1] != "escapes" {
+	if v.guess > 0 || len(v.steps) > 0 && v.steps[len(v.steps)-1] != "url" && v.steps[len(v.steps)-1] != "escapes" {
 		return // what a guess decoded to looks drawn
 	}
 	p := v.text
