@@ -32,6 +32,10 @@ const (
 	GateHost = "git-gate.local"
 )
 
+// SidecarEnv is the whole environment of a sidecar: its HTTP/2 library looks there, once and before
+// anything else, whether WebSockets over HTTP/2 (RFC 8441) are spoken.
+const SidecarEnv = "GODEBUG=http2xconnect=1"
+
 // Where trust is, seen from inside: the bottle's own authority beside the host's roots.
 const (
 	CABundle          = "/etc/ssl/certs/ca-certificates.crt"

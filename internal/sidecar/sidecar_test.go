@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 	"golang.org/x/sys/unix"
@@ -94,7 +95,7 @@ func startWith(t testing.TB, openLog func(path string) (*os.File, error), args .
 	status := must[*os.File](t)(listener.File())
 	listener.SetUnlinkOnClose(false)
 	r.cmd = exec.Command("/proc/self/exe", append([]string{"sidecar"}, args...)...)
-	r.cmd.Env = []string{"LEFTOVER=1"}
+	r.cmd.Env = []string{"LEFTOVER=1", plan.SidecarEnv}
 	r.cmd.ExtraFiles = []*os.File{theirs, theirHandover, log, status, inbox}
 	r.cmd.Stderr = r.stderr
 	if err := r.cmd.Start(); err != nil {

@@ -111,6 +111,7 @@ func sidecar(p *plan.Plan, root, image string) engine.Container {
 	c := base(root, p.ID, roleSidecar)
 	c.Image, c.User = image, fmt.Sprintf("%d:%d", os.Geteuid(), os.Getegid())
 	c.Entrypoint, c.Cmd = []string{wire.Program}, []string{"sidecar", wire.ContainerMode}
+	c.Env = []string{plan.SidecarEnv}
 	h := &c.HostConfig
 	h.NetworkMode = "host"
 	h.PidsLimit = sidecarProcesses

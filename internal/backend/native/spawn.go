@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
 )
 
 // child is a process of this one.
@@ -36,7 +37,11 @@ func (d *Driver) spawn(id instance.ID, subcommand string, files []*os.File, sys 
 	argv := append([]string{title(d.root, id)}, d.self[1:]...)
 	argv = append(argv, subcommand)
 	sys.Pdeathsig = syscall.SIGKILL
-	attr := &os.ProcAttr{Dir: "/", Env: []string{}, Files: append([]*os.File{null, null, write}, files...), Sys: sys}
+	env := []string{}
+	if subcommand == "sidecar" {
+		env = append(env, plan.SidecarEnv)
+	}
+	attr := &os.ProcAttr{Dir: "/", Env: env, Files: append([]*os.File{null, null, write}, files...), Sys: sys}
 
 	c := &child{done: make(chan struct{}), said: newTail(read)}
 	started := make(chan error)

@@ -1,7 +1,6 @@
 package egress
 
 import (
-	"errors"
 	"net"
 	"sync/atomic"
 	"syscall"
@@ -30,9 +29,6 @@ type agentConn struct {
 	stall atomic.Int64 // longest wait for one read or write, in nanoseconds; 0 is for ever
 	limit atomic.Int64 // the latest end of any read, in Unix nanoseconds; 0 is none
 	armed atomic.Int64 // the read deadline that is set, in Unix nanoseconds
-
-	tunnel atomic.Bool  // a write counts as a sign of life for a read that waits
-	wrote  atomic.Int64 // the latest write of a tunnel, in Unix nanoseconds
 }
 
 func (c *agentConn) patience(d time.Duration) { c.stall.Store(int64(d)) }
@@ -54,33 +50,16 @@ func (c *agentConn) Read(p []byte) (int, error) {
 		c.peeked = c.peeked[n:]
 		return n, nil
 	}
-	for {
-		c.arm()
-		n, err := c.Conn.Read(p)
-		if n > 0 || err == nil || !c.busy(err) {
-			return n, err
-		}
-	}
+	c.arm()
+	return c.Conn.Read(p)
 }
 
-// tunnelled makes silence one of both directions: a client may listen for as long as it is sent
-// something, and a server the same.
-func (c *agentConn) tunnelled(stall time.Duration) {
-	c.wrote.Store(c.now().UnixNano())
-	c.tunnel.Store(true)
-	c.patience(stall)
-}
-
-// busy reports whether a read that waited too long may go on, because there was a write since.
-func (c *agentConn) busy(err error) bool {
-	var timeout net.Error
-	if !c.tunnel.Load() || !errors.As(err, &timeout) || !timeout.Timeout() {
-		return false
-	}
-	now := c.now().UnixNano()
-	limit := c.limit.Load()
+// unbounded lifts every deadline, for a tunnel that is watched as a whole.
+func (c *agentConn) unbounded() {
+	c.patience(0)
+	c.until(time.Time{})
+	_ = c.SetDeadline(time.Time{})
 	c.armed.Store(0)
-	return (limit == 0 || now < limit) && now-c.wrote.Load() < c.stall.Load()
 }
 
 // arm sets the read deadline where it would be off by more than a second, or an eighth of a short
@@ -111,11 +90,7 @@ func (c *agentConn) Write(p []byte) (int, error) {
 	if stall := c.stall.Load(); stall > 0 {
 		_ = c.SetWriteDeadline(c.now().Add(time.Duration(stall)))
 	}
-	n, err := c.Conn.Write(p)
-	if n > 0 && c.tunnel.Load() {
-		c.wrote.Store(c.now().UnixNano())
-	}
-	return n, err
+	return c.Conn.Write(p)
 }
 
 // peek reads until done says that it has seen enough, and keeps the bytes for the next Read.

@@ -190,10 +190,10 @@ func blockedFrom(err error) *Blocked {
 
 // answered prepares the upstream's response for the agent.
 func (x *exchange) answered(ctx context.Context, resp *response, rq *request) *exchange {
-	upgraded := resp.status == 101
+	upgraded := resp.upgraded != nil
 	if upgraded {
-		if reason := badHandshake(rq.header, resp.header); reason != "" {
-			_ = resp.upgraded.Close()
+		if reason := badHandshake(rq.header, resp.header, resp.upgraded.h2); reason != "" {
+			resp.upgraded.close()
 			return x.refuse(502, upstreamFailed(&causeError{"protocol", errors.New(reason)}), rq)
 		}
 	}
@@ -201,7 +201,7 @@ func (x *exchange) answered(ctx context.Context, resp *response, rq *request) *e
 	if err := x.s.received.spend(headSize(0, resp.header)); err != nil {
 		_ = resp.body.Close()
 		if upgraded {
-			_ = resp.upgraded.Close()
+			resp.upgraded.close()
 		}
 		return x.refuse(403, blockedRefusal(blockedFrom(err)), rq)
 	}
@@ -212,7 +212,7 @@ func (x *exchange) answered(ctx context.Context, resp *response, rq *request) *e
 		if err := x.inspector.Response(ctx, resp.status, resp.header); err != nil {
 			_ = resp.body.Close()
 			if resp.upgraded != nil {
-				_ = resp.upgraded.Close()
+				resp.upgraded.close()
 			}
 			return x.refuse(403, blockedRefusal(blockedFrom(err)), rq)
 		}

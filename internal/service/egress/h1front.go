@@ -179,12 +179,16 @@ func (f *front) answer(ctx context.Context, in *incoming, x *exchange) bool {
 	f.served = true
 	keep := in.keepAlive && (in.body == nil || in.body.ended.Load() || x.response.status < 300)
 	if x.response.upgraded != nil {
-		if err := f.writeSwitch(x.response); err != nil {
-			_ = x.response.upgraded.Close()
+		defer func() { _ = f.base.Close() }()
+		if err := f.writeSwitch(in, x.response); err != nil {
+			x.response.upgraded.close()
 			x.finish(0, err)
 			return false
 		}
-		received, err := x.relayWebSocket(ctx, f)
+		f.base.unbounded()
+		received, err := x.relayWebSocket(ctx, &peer{
+			Reader: f.br, Writer: f.conn, until: f.base.until, close: func() { _ = f.base.Close() },
+		})
 		x.finish(received, err)
 		return false
 	}
@@ -276,6 +280,11 @@ func (f *front) writeBody(resp *response, chunked bool) (received int64, err err
 	if chunked {
 		dst = chunks
 	}
+	if resp.headFirst() {
+		if err := w.Flush(); err != nil {
+			return 0, err
+		}
+	}
 	buf := f.s.buffers.get()
 	defer f.s.buffers.put(buf)
 	for {
@@ -317,10 +326,11 @@ func (f *front) writeBody(resp *response, chunked bool) (received int64, err err
 	return received, w.Flush()
 }
 
-// writeSwitch passes a validated 101 on.
-func (f *front) writeSwitch(resp *response) error {
+// writeSwitch passes a validated handshake on.
+func (f *front) writeSwitch(in *incoming, resp *response) error {
+	resp.reason = ""
 	f.writeStatus(resp)
-	_, _ = f.bw.WriteString("Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	_, _ = f.bw.WriteString("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: " + acceptKey(in.header.Get("Sec-WebSocket-Key")) + "\r\n\r\n")
 	return f.bw.Flush()
 }
 

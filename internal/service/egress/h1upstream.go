@@ -236,7 +236,7 @@ func (c *h1conn) read(rq *request, send *sending, stop func() bool) (*response, 
 			}
 			stop()
 			_ = c.SetDeadline(time.Time{})
-			return &response{status: status, reason: reason, header: header, body: noBody{}, upgraded: c}, nil
+			return &response{status: status, reason: reason, header: header, body: noBody{}, upgraded: c.upgraded()}, nil
 		}
 		if status < 200 {
 			continue
@@ -252,7 +252,7 @@ func (c *h1conn) response(rq *request, status, minor int, reason string, header 
 	}
 	body := &h1body{conn: c, rq: rq, send: send, stop: stop}
 	body.reusable = minor == 1 && !header.token("Connection", "close")
-	resp := &response{status: status, reason: reason, header: header, length: length, body: body}
+	resp := &response{status: status, reason: reason, header: header, length: length, body: body, begun: func() bool { return c.br.Buffered() > 0 }}
 	switch {
 	case bodiless(rq.method, status):
 		body.r = noBody{}
@@ -322,6 +322,15 @@ func (b *h1body) Close() error {
 		_ = b.send.finish(b.rq)
 	})
 	return nil
+}
+
+// upgraded is the connection as one side of a WebSocket.
+func (c *h1conn) upgraded() *peer {
+	return &peer{
+		Reader: c.br, Writer: c.Conn,
+		until: func(t time.Time) { _ = c.SetReadDeadline(t) },
+		close: func() { _ = c.Close() },
+	}
 }
 
 type noBody struct{}

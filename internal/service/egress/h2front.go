@@ -47,16 +47,58 @@ func (s *Server) serveH2(ctx context.Context, base *agentConn, conn *tls.Conn, a
 // stream answers one stream. The library has refused a Host that differs from :authority.
 func (s *Server) stream(a *arrival, w http.ResponseWriter, r *http.Request) {
 	rq := requestH2(r)
+	control := &streamControl{body: r.Body, w: http.NewResponseController(w)}
+	defer control.over()
 	ctx, cancel := s.bounded(r.Context(), func() {
-		_ = r.Body.Close()
-		_ = http.NewResponseController(w).SetWriteDeadline(s.deps.Now().Add(time.Second)) // room for a refusal
+		control.close(s.deps.Now().Add(time.Second)) // room for a refusal
 	})
 	defer cancel()
 	x := s.handle(ctx, a, rq)
-	received, err := writeH2(w, r, x, s)
+	var received int64
+	var err error
+	if x.response.upgraded != nil {
+		received, err = x.webSocketH2(ctx, w, control)
+	} else {
+		received, err = writeH2(w, r, x, s)
+	}
 	x.finish(received, err)
 	if err != nil {
 		panic(http.ErrAbortHandler) // resets the stream; a truncated answer must not look whole
+	}
+}
+
+// streamControl is how a stream is ended from beside its handler, for as long as that runs:
+// afterwards the library has no stream to talk to.
+type streamControl struct {
+	body io.ReadCloser
+
+	mu    sync.Mutex // guards what follows
+	ended bool
+	w     *http.ResponseController
+}
+
+func (c *streamControl) over() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+}
+
+// close ends reading now and writing at t.
+func (c *streamControl) close(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		_ = c.body.Close()
+		_ = c.w.SetWriteDeadline(t)
+	}
+}
+
+// until ends reading at t.
+func (c *streamControl) until(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		_ = c.w.SetReadDeadline(t)
 	}
 }
 
@@ -75,6 +117,7 @@ func requestH2(r *http.Request) *request {
 		rq.body = r.Body
 		rq.abort = func() { _ = r.Body.Close() }
 	}
+	asWebSocket(rq, r)
 	return rq
 }
 
@@ -100,6 +143,11 @@ func writeH2(w http.ResponseWriter, r *http.Request, x *exchange, s *Server) (re
 		return 0, nil
 	}
 	flush := http.NewResponseController(w).Flush
+	if resp.headFirst() {
+		if err := flush(); err != nil {
+			return 0, err
+		}
+	}
 	if resp.length != 0 {
 		if received, err = s.copyAnswer(w, resp.body, flush); err != nil {
 			return received, err

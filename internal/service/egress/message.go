@@ -31,7 +31,9 @@ type request struct {
 	// proceed is called once before body is read, for Expect: 100-continue. It may be nil.
 	proceed func() error
 	// abort makes a Read of body that waits for the agent return. It may be nil.
-	abort     func()
+	abort func()
+	// websocket asks for one. Over HTTP/2 the method is then GET and a key was made up, so that
+	// every request for a WebSocket looks the same (RFC 8441 §5).
 	websocket bool
 }
 
@@ -43,8 +45,16 @@ type response struct {
 	length  int64 // of body; -1 unknown
 	body    io.ReadCloser
 	trailer func() Header // after body ended
-	// upgraded is the upstream's side of a WebSocket after 101.
-	upgraded *h1conn
+	// begun reports whether some of body is there already; nil where nobody can tell.
+	begun func() bool
+	// upgraded is the upstream's side of a WebSocket; status is then 101, whatever carries it.
+	upgraded *peer
+}
+
+// headFirst reports whether the head leaves before the body's first bytes: where they may be long
+// in coming. Otherwise both leave together.
+func (r *response) headFirst() bool {
+	return (r.length < 0 || r.length > inlineBody) && (r.begun == nil || !r.begun())
 }
 
 // bodiless tells whether a response to that request has no body (RFC 9110 §6.4.1).

@@ -14,11 +14,14 @@ import (
 // believe, and every credential of the agent's own, also where it is spelled with "_" for "-".
 func sanitise(h Header, route *policy.Route, websocket bool) (kept, stripped Header) {
 	named := connectionNamed(h)
+	if websocket {
+		h = onlyDeflate(h)
+	}
 	kept = make(Header, 0, len(h)+2)
 	for i := range h {
 		name := strings.ToLower(h[i].Name)
 		switch {
-		case name == "host", name == "expect":
+		case name == "host", name == "expect", strings.HasPrefix(name, ":"):
 		case hopByHop(name):
 			if name == "te" && h.token("TE", "trailers") {
 				kept = append(kept, Field{"TE", "trailers"}) // gRPC upstreams insist on it
@@ -91,11 +94,11 @@ func (s *Server) inject(h Header, route *policy.Route) (Header, error) {
 }
 
 // answerHeader drops what a response may not tell the agent: this hop's fields, and hints at
-// ways past the proxy.
+// ways past the proxy. Each front writes the end of a WebSocket's handshake itself.
 func answerHeader(h Header) Header {
 	named := connectionNamed(h)
 	return slices.DeleteFunc(h, func(f Field) bool {
-		return hopByHop(f.Name) || len(named) > 0 && slices.Contains(named, strings.ToLower(f.Name))
+		return hopByHop(f.Name) || strings.EqualFold(f.Name, "Sec-WebSocket-Accept") || len(named) > 0 && slices.Contains(named, strings.ToLower(f.Name))
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
@@ -49,18 +48,17 @@ func (t *tunnel) relay(ctx context.Context, agent *agentConn, up net.Conn) {
 	stop := context.AfterFunc(ctx, closeBoth)
 	defer stop()
 	defer closeBoth()
-	agent.until(time.Time{})
-	agent.tunnelled(t.silence)
-	guarded := &agentConn{Conn: up, now: s.deps.Now}
-	guarded.tunnelled(t.silence)
+	agent.unbounded()
+	quiet := watchSilence(s.deps.Now, t.silence, closeBoth)
+	defer quiet.stop()
 	var sent, received atomic.Int64
 	var wg sync.WaitGroup
 	var outErr error
 	wg.Go(func() {
-		_, outErr = s.copyBody(guarded, &meter{agent, &sent, &s.sent}, nil)
+		_, outErr = s.copyBody(up, &meter{quiet.hearing(agent), &sent, &s.sent}, nil)
 		endHalf(outErr, up, closeBoth)
 	})
-	_, inErr := s.copyBody(agent, &meter{guarded, &received, &s.received}, nil)
+	_, inErr := s.copyBody(agent, &meter{quiet.hearing(up), &received, &s.received}, nil)
 	endHalf(inErr, agent.Conn, closeBoth)
 	wg.Wait()
 	t.event.Sent, t.event.Received = sent.Load(), received.Load()

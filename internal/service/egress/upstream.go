@@ -176,10 +176,11 @@ func (s *Server) openTCP(ctx context.Context, g *generation, to destination) (ne
 	return s.dialer.open(ctx, to.route, to.host, to.port)
 }
 
-// wantsH2 reports whether a handshake failed because the upstream speaks only HTTP/2.
+// wantsH2 reports whether a handshake failed because the upstream speaks only HTTP/2: the alert
+// no_application_protocol (RFC 7301 §3.2), whose type crypto/tls keeps to itself.
 func wantsH2(err error) bool {
-	var alert tls.AlertError
-	return errors.As(err, &alert) && alert == 120 // no_application_protocol, RFC 7301 §3.2
+	var remote *net.OpError
+	return errors.As(err, &remote) && remote.Op == "remote error" && remote.Err.Error() == tls.AlertError(120).Error()
 }
 
 // roundTrip sends one request and returns the head of its response; the body streams. An agent
@@ -202,7 +203,7 @@ func (s *Server) roundTrip(ctx context.Context, g *generation, to destination, r
 		protocols = []string{"h2", "http/1.1"}
 	}
 	raw, err := s.connect(ctx, g, to, protocols)
-	if wantsH2(err) && !rq.websocket {
+	if wantsH2(err) {
 		raw, err = s.connect(ctx, g, to, []string{"h2"})
 	}
 	if err != nil {
@@ -212,6 +213,9 @@ func (s *Server) roundTrip(ctx context.Context, g *generation, to destination, r
 		conn, err := s.newH2Conn(g, to, raw)
 		if err != nil {
 			return nil, err
+		}
+		if rq.websocket {
+			return s.openWebSocketH2(ctx, conn, to, rq)
 		}
 		return s.roundTripH2(ctx, conn, to, rq)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,6 +52,7 @@ func ways() []way {
 		{"HTTP/2 stream", true, false, sendH2},
 		{"WebSocket", true, true, sendWebSocket},
 		{"SOCKS5", true, true, sendSOCKS},
+		{"WebSocket on a stream", true, false, sendWebSocketH2},
 	}
 }
 
@@ -187,28 +189,61 @@ func sendH2(t *testing.T, w *world, a attempt) outcome {
 		name, value, _ := strings.Cut(line, ":")
 		fields = append(fields, hpack.HeaderField{Name: strings.ToLower(name), Value: strings.TrimSpace(value)})
 	}
-	return h2Exchange(secured, fields, a.body)
+	return h2Exchange(t, secured, fields, a.body)
 }
 
-func h2Exchange(conn net.Conn, fields []hpack.HeaderField, body string) outcome {
+// sendWebSocketH2 asks for a WebSocket by extended CONNECT; another method cannot.
+func sendWebSocketH2(t *testing.T, w *world, a attempt) outcome {
+	t.Helper()
+	if a.method != "" && a.method != http.MethodGet || a.body != "" {
+		return sendH2(t, w, a)
+	}
+	a = a.filled(443)
+	secured, err := w.secure(reach(t, w, a), a.sni, "h2")
+	if err != nil {
+		return outcome{}
+	}
+	fields := []hpack.HeaderField{
+		{Name: ":method", Value: http.MethodConnect}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "https"},
+		{Name: ":authority", Value: a.host}, {Name: ":path", Value: a.target}, {Name: "sec-websocket-version", Value: "13"},
+	}
+	for _, line := range a.header {
+		name, value, _ := strings.Cut(line, ":")
+		fields = append(fields, hpack.HeaderField{Name: strings.ToLower(name), Value: strings.TrimSpace(value)})
+	}
+	return h2Exchange(t, secured, fields, "")
+}
+
+// startH2 opens a connection and its first stream.
+func startH2(t testing.TB, conn net.Conn, fields []hpack.HeaderField, end bool) *http2.Framer {
+	t.Helper()
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
 	for _, f := range fields {
 		if err := encoder.WriteField(f); err != nil {
-			return outcome{}
+			t.Fatal(err)
 		}
 	}
 	framer := http2.NewFramer(conn, conn)
 	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	_, preface := conn.Write([]byte(http2.ClientPreface))
-	err := errors.Join(preface, framer.WriteSettings(), framer.WriteHeaders(http2.HeadersFrameParam{
-		StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: body == "",
-	}))
-	if err == nil && body != "" {
-		err = framer.WriteData(1, true, []byte(body))
+	if err := errors.Join(preface, framer.WriteSettings(), framer.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: end,
+	})); err != nil {
+		t.Fatal(err)
 	}
-	if err != nil {
-		return outcome{}
+	return framer
+}
+
+// h2Exchange makes one stream and returns what came back; a WebSocket's is its head.
+func h2Exchange(t testing.TB, conn net.Conn, fields []hpack.HeaderField, body string) outcome {
+	t.Helper()
+	socket := slices.ContainsFunc(fields, func(f hpack.HeaderField) bool { return f.Name == ":protocol" })
+	framer := startH2(t, conn, fields, body == "" && !socket)
+	if body != "" {
+		if err := framer.WriteData(1, true, []byte(body)); err != nil {
+			return outcome{}
+		}
 	}
 	var got outcome
 	for {
@@ -220,6 +255,9 @@ func h2Exchange(conn net.Conn, fields []hpack.HeaderField, body string) outcome 
 		case *http2.MetaHeadersFrame:
 			if status := f.PseudoValue("status"); status != "" {
 				got.status, _ = strconv.Atoi(status)
+				if socket && got.status < 300 {
+					return got
+				}
 			}
 		case *http2.DataFrame:
 			got.body += string(f.Data())

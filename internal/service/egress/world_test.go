@@ -12,21 +12,34 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/ca"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain gives the tests the environment of a sidecar, which the HTTP/2 library reads before
+// anything here runs.
+func TestMain(m *testing.M) {
+	if name, value, _ := strings.Cut(plan.SidecarEnv, "="); !strings.Contains(os.Getenv(name), value) {
+		if err := os.Setenv(name, strings.Trim(os.Getenv(name)+","+value, ",")); err != nil {
+			panic(err)
+		}
+		panic(syscall.Exec("/proc/self/exe", os.Args, os.Environ()))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait of a test.
 const patience = 10 * time.Second
