@@ -70,6 +70,7 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/service/dlp/corpus": contracts,
 		"internal/service/dns":        services,
 		"internal/service/egress":     services,
+		"internal/pull":               services,
 		"internal/service/gitgate":    services,
 		"internal/service/supervise":  services,
 		"internal/sidecar/control":    services,
