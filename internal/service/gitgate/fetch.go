@@ -78,7 +78,8 @@ func (s *Server) fetch(w http.ResponseWriter, rq *http.Request, r *repo) {
 	err = s.git.run(ctx, c, "upload-pack", "--stateless-rpc", "--timeout=600", ".")
 	s.served(rq, r, fmt.Sprintf("%d bytes", out.n), err)
 	if err != nil {
-		panic(http.ErrAbortHandler) // an answer that was cut off must not look whole
+		_ = http.NewResponseController(w).Flush() // git has said why, where it could
+		panic(http.ErrAbortHandler)               // an answer that was cut off must not look whole
 	}
 }
 
