@@ -24,6 +24,8 @@ type Sidecar interface {
 	// Configure hands over the policy and the values of the named secrets, and returns when
 	// the sidecar serves.
 	Configure(context.Context, control.Config, map[string]secret.String) (control.Ready, error)
+	// Renew replaces the value of a named secret.
+	Renew(ctx context.Context, ref string, value secret.String) error
 	// Note puts a lifecycle event into the audit log.
 	Note(context.Context, audit.Event) error
 	// Close ends the sidecar.
@@ -64,8 +66,19 @@ type Launch struct {
 	Terminal bool
 	Size     backend.Size
 	Term     string // TERM of the caller's terminal
+	// Beside, where there is one, runs as long as the agent does, and returns soon after its
+	// context ends.
+	Beside func(context.Context, Inside)
 	// Streams is called when the agent is about to run and returns its streams.
 	Streams func(Timing) (backend.Stdio, error)
+}
+
+// Inside is what may be changed in a bottle while its agent runs.
+type Inside interface {
+	// Renew gives the sidecar the new value of a secret.
+	Renew(ctx context.Context, ref string, value secret.String) error
+	// Write puts files into the bottle's home.
+	Write(context.Context, []plan.File) error
 }
 
 // Timing says how long the parts of a start took.

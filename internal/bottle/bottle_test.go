@@ -56,8 +56,9 @@ func (s sidecar) Configure(context.Context, control.Config, map[string]secret.St
 	}
 	return control.Ready{CACertificate: string(authority.CertificatePEM())}, s.fail("configure")
 }
-func (s sidecar) Note(context.Context, audit.Event) error { return s.fail("note") }
-func (s sidecar) Close() error                            { return errors.Join(s.fail("close"), s.conn.Close()) }
+func (s sidecar) Renew(context.Context, string, secret.String) error { return s.fail("renew") }
+func (s sidecar) Note(context.Context, audit.Event) error            { return s.fail("note") }
+func (s sidecar) Close() error                                       { return errors.Join(s.fail("close"), s.conn.Close()) }
 
 // world is a home, a driver that may fail at one step, and an agent.
 type world struct {

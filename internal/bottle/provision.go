@@ -50,6 +50,11 @@ func (r *running) owned() ([]plan.File, error) {
 	if !r.Key.Empty() {
 		files = append(files, plan.File{Path: canaryPath, Mode: 0o600, Content: canary(r.Key, r.Plan.ID) + "\n"})
 	}
+	for _, f := range r.Plan.Files {
+		if f.Again && r.Plan.Resume {
+			files = append(files, f)
+		}
+	}
 	if r.java != nil {
 		store := <-r.java
 		if store.err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/pack"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
+	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 	"github.com/bot-bottle/bot-bottle/internal/store"
 	"github.com/bot-bottle/bot-bottle/internal/undo"
@@ -195,7 +196,9 @@ func (r *running) agent(ctx context.Context) (backend.Exit, error) {
 		case <-ctx.Done():
 		}
 	}()
+	beside := r.beside(ctx)
 	exit, err := r.Driver.Exec(ctx, r.handle, r.command(), stdio)
+	beside()
 	r.farewell(ctx, exit, err)
 	if errors.Is(context.Cause(ctx), errEnded) && err != nil {
 		return exit, fault.New(fault.Unavailable, "cannot go on with %q: %w", r.Plan.ID, errEnded)
@@ -205,6 +208,35 @@ func (r *running) agent(ctx context.Context) (backend.Exit, error) {
 	}
 	return exit, err
 }
+
+// beside starts what runs along with the agent, and returns what ends it.
+func (r *running) beside(ctx context.Context) (end func()) {
+	if r.Beside == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Beside(ctx, inside{r})
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// inside implements Inside.
+type inside struct{ r *running }
+
+func (i inside) Renew(ctx context.Context, ref string, value secret.String) error {
+	// A call that is given up half-way would cost the connection, and with it the end of the log.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return i.r.sidecar.Renew(ctx, ref, value)
+}
+
+func (i inside) Write(ctx context.Context, files []plan.File) error { return i.r.write(ctx, files) }
 
 // remember sets the moment after which changes of the workspace are the agent's. A resumed run
 // keeps the first one; where it cannot be read, everything counts as changed.

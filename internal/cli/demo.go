@@ -85,12 +85,12 @@ func (a *App) demo(ctx context.Context, name string) (err error) {
 func (a *App) show(ctx context.Context, home *store.Home, driver backend.Driver, p *planner.Planned, world *demo.World) error {
 	var said bytes.Buffer
 	var timing bottle.Timing
-	tokens, env, err := a.values(ctx, home, p)
+	v, err := a.values(ctx, home, p)
 	if err != nil {
 		return err
 	}
 	l := bottle.Launch{
-		Plan: p.Plan, Record: record(p, startOptions{}), Env: env, Tokens: tokens,
+		Plan: p.Plan, Record: record(p, startOptions{}), Env: v.env, Tokens: v.tokens,
 		Streams: func(t bottle.Timing) (backend.Stdio, error) {
 			timing = t
 			return backend.Stdio{Out: &said, Err: a.Err}, nil

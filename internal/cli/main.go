@@ -7,6 +7,7 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/provider"
 	"github.com/bot-bottle/bot-bottle/internal/provider/claude"
+	"github.com/bot-bottle/bot-bottle/internal/provider/codex"
 )
 
 // say writes a line for the person.
@@ -21,7 +22,7 @@ func Main(args []string, version string) int {
 	app := &App{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Environ: os.Environ, Version: version,
 		Drivers:   drivers,
-		Providers: []provider.Provider{claude.Provider{}},
+		Providers: []provider.Provider{claude.Provider{}, codex.Provider{}},
 	}
 	return app.Run(context.Background(), args)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/backend"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/login"
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
 	"github.com/bot-bottle/bot-bottle/internal/planner"
 	"github.com/bot-bottle/bot-bottle/internal/provider"
@@ -34,9 +35,9 @@ func (a *App) library(home *store.Home) (*manifest.Library, string, error) {
 	return lib, cwd, err
 }
 
-// templates are the providers that a manifest may name, here or in a later version.
+// templates are the providers that a manifest may name.
 func (a *App) templates() []string {
-	names := []string{"codex"}
+	var names []string
 	for _, p := range a.Providers {
 		names = append(names, p.Name())
 	}
@@ -50,6 +51,7 @@ func (a *App) host(home *store.Home, lib *manifest.Library, cwd string) planner.
 		Find: func(b provider.Binary) (harness.Program, error) {
 			return harness.Find(b, a.env("PATH"), home.Cache())
 		},
+		Login:    a.hostLogin,
 		UserHome: a.env("HOME"), Home: home.Root(), Cwd: cwd, Git: hostGit(), Terminal: hasTerminal(),
 	}
 }
@@ -60,32 +62,44 @@ func (a *App) install(ctx context.Context, home *store.Home, b provider.Binary) 
 	return harness.Install(ctx, b, a.env("PATH"), home.Cache(), a.Err)
 }
 
+// values are what a launch needs and no plan may hold.
+type values struct {
+	tokens, env map[string]secret.String
+	login       *login.Login // the host's own, where it is used
+}
+
 // values fetches what a launch needs and no plan may hold: the tokens of the sidecar and the
 // forwarded and asked variables of the agent.
-func (a *App) values(ctx context.Context, home *store.Home, p *planner.Planned) (tokens, env map[string]secret.String, err error) {
-	tokens, env = map[string]secret.String{}, map[string]secret.String{}
+func (a *App) values(ctx context.Context, home *store.Home, p *planner.Planned) (v values, err error) {
+	v.tokens, v.env = map[string]secret.String{}, map[string]secret.String{}
 	var errs []error
 	for _, ref := range p.Tokens {
-		v, err := secret.Resolve(ctx, absolute(ref, home), a.Getenv)
+		if ref == loginRef(p) {
+			_, l, err := a.readLogin(p.Provider.Name())
+			errs = append(errs, err)
+			v.tokens[ref], v.login = l.Access, &l
+			continue
+		}
+		value, err := secret.Resolve(ctx, absolute(ref, home), a.Getenv)
 		errs = append(errs, err)
-		tokens[ref] = v
+		v.tokens[ref] = value
 	}
 	for _, e := range p.Plan.Env {
 		switch e.Source {
 		case "host":
-			v, _ := a.Getenv(e.Ref)
-			env[e.Name] = secret.New(v)
+			value, _ := a.Getenv(e.Ref)
+			v.env[e.Name] = secret.New(value)
 		case "ask":
 			question := e.Ref
 			if question == "" {
 				question = "Value of " + e.Name
 			}
-			v, err := askSecret(ctx, question)
+			value, err := askSecret(ctx, question)
 			errs = append(errs, err)
-			env[e.Name] = v
+			v.env[e.Name] = value
 		}
 	}
-	return tokens, env, errors.Join(errs...)
+	return v, errors.Join(errs...)
 }
 
 // sensitive are the host's variables whose names begin as BOT_BOTTLE_SENSITIVE_PREFIXES says, a

@@ -168,6 +168,13 @@ func (a *App) launch(ctx context.Context, o startOptions, home *store.Home, driv
 			return err
 		}
 	}
+	if again, err := a.renewed(ctx, p); err != nil {
+		return err
+	} else if again {
+		if p, err = planner.Make(host, request); err != nil {
+			return err
+		}
+	}
 	return a.run(ctx, o, home, driver, p)
 }
 
@@ -210,7 +217,7 @@ func (a *App) dryRun(o startOptions, p *planner.Planned) error {
 
 // run hands a plan with its values to the bottle and reports how it ended.
 func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver backend.Driver, p *planner.Planned) error {
-	tokens, env, err := a.values(ctx, home, p)
+	v, err := a.values(ctx, home, p)
 	if err != nil {
 		return err
 	}
@@ -226,7 +233,8 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	var taken *console
 	screen := &screen{to: a.Out}
 	l := bottle.Launch{
-		Plan: p.Plan, Record: record(p, o), Env: env, Tokens: tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript,
+		Plan: p.Plan, Record: record(p, o), Env: v.env, Tokens: v.tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript,
+		Beside:   a.keepLogin(p, v.login),
 		Terminal: terminal, Size: size, Term: a.env("TERM"),
 		Streams: func(t bottle.Timing) (backend.Stdio, error) {
 			a.traceTiming(t)

@@ -10,10 +10,12 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/enginetest"
 	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/provider/claude"
+	"github.com/bot-bottle/bot-bottle/internal/provider/codex"
 	"github.com/bot-bottle/bot-bottle/internal/standin"
 )
 
@@ -77,6 +79,26 @@ func TestClaudeWorksInAContainer(t *testing.T) {
 	copyFile(t, need.Agent(t, "claude"), filepath.Join(image, "claude"))
 	w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n", claude.Host)
 	claudeWorks(t, w, model)
+}
+
+// TestCodexWorksInAContainer is the same with Codex: its own program and what lies beside it, without
+// the launcher that needs node.
+func TestCodexWorksInAContainer(t *testing.T) {
+	launcher := need.Agent(t, "codex")
+	found, _ := filepath.Glob(filepath.Join(filepath.Dir(launcher), "..", "..", "codex-linux-*", "vendor", "*", "bin"))
+	if len(found) != 1 {
+		t.Fatalf("beside %s lies %q", launcher, found)
+	}
+	model := codexModel("~/.codex/config.toml ~/.bot-bottle-prompt.txt")
+	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{codex.ChatHost: model, codex.APIHost: model}})
+	needDocker(t, w)
+	image := filepath.Join(w.dir, "image")
+	w.file(filepath.Join(image, "Dockerfile"), "FROM "+enginetest.Image+"\nCOPY codex codex-code-mode-host /usr/local/bin/\n", 0o644)
+	for _, name := range []string{"codex", "codex-code-mode-host"} {
+		copyFile(t, filepath.Join(found[0], name), filepath.Join(image, name))
+	}
+	w.bottle("workspace: copy\nagent_provider: {template: codex, forward_host_credentials: true, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n", codex.ChatHost, codex.APIHost)
+	codexRun{host: codex.ChatHost, token: w.codexLogin(time.Now().Add(time.Hour), "first"), model: model}.works(t, w)
 }
 
 func TestTheDemoRunsInAContainer(t *testing.T) {

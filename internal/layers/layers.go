@@ -60,6 +60,7 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/sidecar/fence":   contracts,
 		"internal/store":           contracts,
 
+		"internal/login":                 services,
 		"internal/backend/docker/engine": services,
 		"internal/backend/session":       services,
 

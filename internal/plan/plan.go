@@ -166,6 +166,8 @@ type File struct {
 	Path    string `json:"path"` // absolute, below Home
 	Mode    uint32 `json:"mode"` // permission bits
 	Content string `json:"content"`
+	// Again is set for a file that is written at every start, also over what the agent made of it.
+	Again bool `json:"again,omitempty"`
 }
 
 // Image is what a bottle's file system is made of, on a backend that has images.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/login"
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
@@ -29,6 +30,12 @@ func (m *maker) egress() error {
 			return err
 		}
 		own[route.Name()] = route
+	}
+	if issuer, ok := own[m.out.Issuer.Host]; ok && m.out.Login {
+		// The way to it is the operator's; the agent has no business there.
+		m.out.Issuer = issuer
+		delete(own, issuer.Host)
+		m.note("egress.routes." + issuer.Host + ": used on the host to renew the login of " + m.out.Provider.Name() + ", and closed to the agent")
 	}
 	for _, p := range m.spec.Routes {
 		if r, ok := own[p.Host]; ok {
@@ -148,6 +155,11 @@ func (m *maker) tokens() {
 		}
 	}
 	for _, r := range m.out.Plan.Egress.Routes {
+		if r.Auth != nil && r.Owner == "" && strings.HasPrefix(r.Auth.TokenRef, login.Prefix) {
+			m.problem(fault.Invalid, "name a host variable, file:PATH, cmd:COMMAND or keyring:SERVICE/USER",
+				"egress.routes.%s: a login goes to its provider's own hosts only", r.Host)
+			continue
+		}
 		if r.Auth != nil {
 			check(r.Auth.TokenRef, r.Host)
 		}

@@ -57,9 +57,9 @@ func (m *maker) skills() {
 			m.problem(fault.NotFound, "put it at "+dir+", or take it out of the agent's skills", "skill %q does not exist on this host", name)
 			continue
 		}
-		m.out.Plan.Skills = append(m.out.Plan.Skills, plan.Skill{
-			Name: name, HostPath: real, Path: path.Join(plan.Home, m.spec.GuestSkills, name),
-		})
+		for _, below := range m.spec.GuestSkills {
+			m.out.Plan.Skills = append(m.out.Plan.Skills, plan.Skill{Name: name, HostPath: real, Path: path.Join(plan.Home, below, name)})
+		}
 	}
 }
 

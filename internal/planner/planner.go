@@ -15,6 +15,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
 	"github.com/bot-bottle/bot-bottle/internal/provider"
 	"github.com/bot-bottle/bot-bottle/internal/provider/harness"
 )
@@ -46,11 +47,13 @@ type Host struct {
 	// HasSession reports whether a resumed bottle holds a session of the provider, whose
 	// records lie at a path below the bottle's home.
 	HasSession func(transcript string) bool
-	UserHome   string
-	Home       string // the home of bot-bottle
-	Cwd        string
-	Git        string // the host's git; "" where there is none
-	Terminal   bool   // somebody can be asked
+	// Login reads the host's own login of a provider: its facts, and the host that renews it.
+	Login    func(name string) (facts provider.Login, issuer string, err error)
+	UserHome string
+	Home     string // the home of bot-bottle
+	Cwd      string
+	Git      string // the host's git; "" where there is none
+	Terminal bool   // somebody can be asked
 }
 
 // Planned is a plan and what is needed to carry it out.
@@ -60,6 +63,11 @@ type Planned struct {
 	Tokens []string
 	// Install is the program that must be fetched first, or nil.
 	Install *provider.Binary
+	// Login is set where the host's own login is used, and Issuer says how to reach who renews it.
+	Login  bool
+	Issuer policy.Route
+	// Provider is the one that was asked.
+	Provider provider.Provider
 	// Transcript is the provider's record of sessions, below the bottle's home.
 	Transcript string
 	// Problems keep the plan from being started; all of them, each with a hint where one helps.
@@ -140,12 +148,17 @@ func (m *maker) provide() error {
 		Task: m.req.Task, Headless: m.req.Headless,
 		RemoteControl: m.req.RemoteControl, Args: m.req.Args, Label: m.req.Label, Color: m.req.Color,
 	}
-	spec, err := m.host.Providers[i].Spec(request)
+	p := m.host.Providers[i]
+	m.out.Provider = p
+	if err := m.login(&request); err != nil {
+		return err
+	}
+	spec, err := p.Spec(request)
 	if err != nil {
 		return err
 	}
 	if request.Resume = m.req.Resume && m.host.HasSession(spec.Transcript); request.Resume {
-		if spec, err = m.host.Providers[i].Spec(request); err != nil {
+		if spec, err = p.Spec(request); err != nil {
 			return err
 		}
 	}

@@ -27,7 +27,9 @@ func Preflight(w io.Writer, p *plan.Plan) error {
 	t.row("env", envNames(p.Env)...)
 	var skills []string
 	for _, s := range p.Skills {
-		skills = append(skills, s.Name)
+		if !slices.Contains(skills, s.Name) { // a harness may look for them in two places
+			skills = append(skills, s.Name)
+		}
 	}
 	t.row("skills", orNone(skills)...)
 	t.row("git user", gitUser(p.Git))

@@ -5,6 +5,8 @@
 package provider
 
 import (
+	"time"
+
 	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
@@ -17,6 +19,28 @@ type Provider interface {
 	Spec(Request) (Spec, error)
 }
 
+// Refresher is a provider whose bottle holds a copy of the login's facts, which follows the login.
+type Refresher interface {
+	// LoginFiles are written into the bottle's home again when the login was renewed.
+	LoginFiles(Login) ([]plan.File, error)
+}
+
+// Placeholder is what an agent holds instead of a token. It has no value. Twelve bytes of it in a
+// request are an alarm, so no twelve of them stand in a path, a name or a sentence.
+const Placeholder = "b0ttle-h0lds-n0-t0ken-her3-0nly-th1s"
+
+// Login are the facts of the host's login that a bottle may know.
+type Login struct {
+	Expires   time.Time // zero: it does not say
+	Renewed   time.Time // last time; zero: it does not say
+	Renewable bool
+	Account   string // an identifier, "" where there is none
+	Plan      string // the subscription's name
+}
+
+// Server is a server of the Model Context Protocol that the agent may use, over HTTP.
+type Server struct{ Name, URL string }
+
 // Settings are the manifest's agent_provider.
 type Settings struct {
 	AuthToken              string // name of the host variable, "" for none
@@ -26,6 +50,8 @@ type Settings struct {
 // Request says what run is wanted. Paths are those of the bottle.
 type Request struct {
 	Settings      Settings
+	Login         *Login // of the host, where Settings forward it
+	Servers       []Server
 	Dir           string // where the agent starts: the workspace, or its home
 	Prompt        string // the agent's system prompt, "" for none
 	PromptPath    string // the file that holds it
@@ -55,9 +81,10 @@ type Spec struct {
 	Routes []policy.Route
 	// Steps run in the bottle before the agent, each with the binary in front.
 	Steps [][]string
-	// HostSkills is where skills lie on the host, below the user's home; GuestSkills where
+	// HostSkills is where skills lie on the host, below the user's home; GuestSkills are where
 	// they go, below the bottle's.
-	HostSkills, GuestSkills string
+	HostSkills  string
+	GuestSkills []string
 	// Transcript is the provider's own record of sessions, below the bottle's home.
 	Transcript string
 	// TokenHint says how a person gets the token of the provider's routes.

@@ -53,6 +53,7 @@ type Exchange struct {
 	Model  string // as asked for
 	System string // the whole system prompt
 	Prompt string // the text of the last message, "" where it brought tool results only
+	Said   string // OpenAI: every message of the user's in the request
 	Tools  []string
 	Stream bool
 }

@@ -17,9 +17,8 @@ import (
 // Host is where the Messages API lives.
 const Host = "api.anthropic.com"
 
-// Placeholder is what the agent holds instead of a token. It has the shape that the harness
-// checks for and no value.
-const Placeholder = "bot-bottle-placeholder-not-a-token"
+// Placeholder is what the agent holds instead of a token. The harness takes any text.
+const Placeholder = provider.Placeholder
 
 // DefaultToken is the host variable that is used where the manifest names none and it is set.
 const DefaultToken = "BOT_BOTTLE_CLAUDE_OAUTH_TOKEN"
@@ -56,7 +55,7 @@ func (Provider) Spec(r provider.Request) (provider.Spec, error) {
 		Files:        files,
 		Routes:       []policy.Route{route(r.Settings)},
 		HostSkills:   ".claude/skills",
-		GuestSkills:  ".claude/skills",
+		GuestSkills:  []string{".claude/skills"},
 		Transcript:   ".claude/projects",
 		TokenHint:    "run claude setup-token, which prints a long-lived token",
 
