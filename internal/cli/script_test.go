@@ -16,6 +16,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/provider"
 	"github.com/bot-bottle/bot-bottle/internal/provider/claude"
+	"github.com/bot-bottle/bot-bottle/internal/provider/codex"
 	"github.com/bot-bottle/bot-bottle/internal/store"
 )
 
@@ -36,7 +37,7 @@ func app() int {
 	a := &cli.App{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Environ: os.Environ, Version: "v0-test",
 		Drivers:   func(*store.Home) []backend.Driver { return []backend.Driver{fake.New(fake.Config{Fail: holdsNothing})} },
-		Providers: []provider.Provider{claude.Provider{}},
+		Providers: []provider.Provider{claude.Provider{}, codex.Provider{}},
 		Clock:     testClock(),
 	}
 	return a.Run(context.Background(), os.Args[1:])
