@@ -27,7 +27,7 @@ type Refresher interface {
 
 // Placeholder is what an agent holds instead of a token. It has no value. Twelve bytes of it in a
 // request are an alarm, so no twelve of them stand in a path, a name or a sentence.
-const Placeholder = "b0ttle-h0lds-n0-t0ken-her3-0nly-th1s"
+const Placeholder = "bottle-quasi-token-jackdaw-of-sphinx"
 
 // Login are the facts of the host's login that a bottle may know.
 type Login struct {
