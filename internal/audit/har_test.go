@@ -97,8 +97,10 @@ func TestCountAgreesWithReading(t *testing.T) {
 	l := newLog(t, open(t, path), nil)
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for i, e := range []audit.Event{
+		{Kind: "lifecycle", Message: "sidecar ready"}, {Kind: "request", Verdict: "deny"}, {Kind: "lifecycle", Message: audit.AgentStarted},
 		{Kind: "request", Verdict: "allow"}, {Kind: "request", Verdict: "deny"}, {Kind: "connect", Verdict: "deny"},
 		{Kind: "dns", Verdict: "deny"}, {Kind: "alarm"}, {Kind: "note", Message: `"kind":"request","verdict":"deny"`},
+		{Kind: "proposal", Verdict: "allow"},
 	} {
 		e.Time = at.Add(time.Duration(i) * time.Second)
 		l.Record(e)
@@ -107,7 +109,7 @@ func TestCountAgreesWithReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := audit.Count(t.Context(), path)
-	if want := (audit.Tally{Requests: 3, Refused: 2, Alarms: 1, Last: at.Add(3 * time.Second)}); err != nil || got != want {
+	if want := (audit.Tally{Requests: 3, Refused: 2, Alarms: 1, Last: at.Add(6 * time.Second)}); err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
 }

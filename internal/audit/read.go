@@ -68,7 +68,7 @@ func read(ctx context.Context, path string, filter Filter, back int64, follow bo
 	in := bufio.NewReaderSize(src, 64<<10)
 	if cut {
 		if _, _, err := readLine(in); err != nil { // the rest of a line
-			return nil //nolint:nilerr // it ends in the middle of one
+			return nil // it ends in the middle of one
 		}
 	}
 	return scan(ctx, in, filter, yield)

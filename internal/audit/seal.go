@@ -13,6 +13,10 @@ import (
 // Closing is the message of the last event of a writer that ended in good order.
 const Closing = "sidecar ended"
 
+// AgentStarted is the message of the event after which what is asked for is the agent's doing. What
+// is refused between the sidecar's start and it is the self-check's.
+const AgentStarted = "agent started"
+
 // Reopen readies the log of a run that is there already for another writer, and returns where its
 // chain stands. A line that a crash broke off is ended; what does not hold is recorded in the log
 // as an alarm, and returned, and does not keep the run from going on. Nobody else may be writing.

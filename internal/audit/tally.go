@@ -11,7 +11,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 )
 
-// Tally is what a log adds up to.
+// Tally is what a log adds up to, without what the self-check of each start asked for.
 type Tally struct {
 	Requests int64     // connections and requests that were decided, without lookups of names
 	Refused  int64     // of those, the denied ones
@@ -30,7 +30,7 @@ func Count(ctx context.Context, path string) (Tally, error) {
 		return Tally{}, fmt.Errorf("cannot read the audit log: %w", err)
 	}
 	defer file.Close()
-	var t Tally
+	var t, before Tally // before the sidecar's last start
 	var last []byte
 	// A quote inside of a value is written as \", so that these match fields only.
 	has := func(line []byte, field string) bool { return bytes.Contains(line, []byte(field)) }
@@ -38,7 +38,13 @@ func Count(ctx context.Context, path string) (Tally, error) {
 		if has(line, `"kind":"alarm"`) {
 			t.Alarms++
 		}
-		if !has(line, `"verdict":"`) {
+		switch {
+		case has(line, `"message":"sidecar ready"`) && has(line, `"kind":"lifecycle"`):
+			before = t
+		case has(line, `"message":"`+AgentStarted+`"`) && has(line, `"kind":"lifecycle"`):
+			t.Requests, t.Refused, last = before.Requests, before.Refused, nil
+		}
+		if !has(line, `"verdict":"`) || has(line, `"kind":"proposal"`) {
 			return
 		}
 		last = append(last[:0], line...)

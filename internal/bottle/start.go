@@ -170,7 +170,7 @@ func (r *running) agent(ctx context.Context) (backend.Exit, error) {
 	if err := r.run.Preserve("the run was cut short"); err != nil {
 		return backend.Exit{}, err
 	}
-	if err := r.sidecar.Note(ctx, audit.Event{Kind: "lifecycle", Message: "agent started"}); err != nil {
+	if err := r.sidecar.Note(ctx, audit.Event{Kind: "lifecycle", Message: audit.AgentStarted}); err != nil {
 		return backend.Exit{}, fmt.Errorf("cannot write the audit log: %w", err)
 	}
 	stdio, err := r.Streams(r.timing)

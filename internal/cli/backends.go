@@ -20,7 +20,8 @@ import (
 
 // settings is settings.yml of the home.
 type settings struct {
-	Backend string `yaml:"backend"`
+	Backend string         `yaml:"backend"`
+	Notify  notifySettings `yaml:"notify"`
 }
 
 func readSettings(home *store.Home) (settings, error) {
@@ -35,7 +36,10 @@ func readSettings(home *store.Home) (settings, error) {
 	}
 	if err != nil {
 		first, _, _ := strings.Cut(err.Error(), "\n")
-		return settings{}, fault.WithHint(fault.New(fault.Invalid, "cannot use %s: %s", file, first), "the one key is backend: NAME")
+		return settings{}, fault.WithHint(fault.New(fault.Invalid, "cannot use %s: %s", file, first), "the keys are backend: NAME and notify: {desktop: true, webhook: {url: https://…, secret_ref: NAME}}")
+	}
+	if err := s.Notify.check(); err != nil {
+		return settings{}, fault.WithHint(fmt.Errorf("cannot use %s: %w", file, err), "the guide tells what notify wants")
 	}
 	return s, nil
 }

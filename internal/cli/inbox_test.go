@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -224,10 +225,7 @@ func TestAKilledInboxLosesNothingAndDecidesNothingTwice(t *testing.T) {
 
 func TestTheInboxAtOtherSizesAndOnAFlood(t *testing.T) {
 	s := newStand(t, "dev-abc12")
-	events := make([]audit.Event, 5000)
-	for i := range events {
-		events[i] = audit.Event{Kind: "request", Verdict: "allow", Method: "GET", Host: "api.example.org", Port: 443, Status: 200}
-	}
+	events := slices.Repeat([]audit.Event{{Kind: "request", Verdict: "allow", Method: "GET", Host: "api.example.org", Port: 443, Status: 200}}, 5000)
 	s.log(append(events, audit.Event{Kind: "note", Message: "the last one"})...)
 	s.asks("registry.example.org", "")
 	x := s.inbox("")

@@ -229,6 +229,10 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	if err != nil {
 		return err
 	}
+	told, err := a.newTeller(ctx, home)
+	if err != nil {
+		return err
+	}
 	terminal, size := a.stdio(o.headless)
 	var taken *console
 	screen := &screen{to: a.Out}
@@ -238,6 +242,7 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 		Terminal: terminal, Size: size, Term: a.env("TERM"),
 		Streams: func(t bottle.Timing) (backend.Stdio, error) {
 			a.traceTiming(t)
+			told.begin(ctx, home, p.Plan.ID)
 			stdio := backend.Stdio{Out: a.Out, Err: a.Err}
 			if !o.headless {
 				stdio.In = a.In
@@ -257,6 +262,7 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 		screen.restore()
 		taken.release()
 	}
+	told.end(a)
 	if out.Kept {
 		a.say("kept %s: %s; go on with: bot-bottle resume %s", p.Plan.ID, out.Why, p.Plan.ID)
 	}

@@ -95,9 +95,10 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/bottle":         bottles,
 		"internal/operator/inbox": bottles,
 
-		"internal/demo":          operators,
-		"internal/operator/view": operators,
-		"internal/operator/tui":  renderers,
+		"internal/demo":            operators,
+		"internal/operator/view":   operators,
+		"internal/operator/notify": renderers,
+		"internal/operator/tui":    renderers,
 
 		"internal/bench": front,
 		"internal/cli":   front,

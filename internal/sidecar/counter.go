@@ -23,7 +23,12 @@ func (c *counter) Record(e audit.Event) {
 	case "deny":
 		c.denied.Add(1)
 	}
-	if e.Verdict != "" {
+	if e.Kind == "lifecycle" && e.Message == audit.AgentStarted { // so far it was the self-check
+		c.requests.Store(0)
+		c.refused.Store(0)
+		c.last.Store(0)
+	}
+	if e.Verdict != "" && e.Kind != "proposal" {
 		c.last.Store(time.Now().UnixNano())
 	}
 	if e.Asked() && e.Verdict != "" {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/operator/view"
 )
 
 // kept is how many lines of traffic can be looked back at.
@@ -98,8 +101,26 @@ func (m *model) carry(ctx context.Context, of instance.ID) {
 	reader.Wait()
 }
 
+// eventLine is an event in as few letters as a narrow screen needs; bot-bottle log has all of it.
 func eventLine(e audit.Event) line {
-	l := line{plain, audit.Render(e, time.Local)}
+	text := e.Time.In(time.Local).Format("15:04:05") + fmt.Sprintf(" %-5s ", view.Safe(e.Verdict, 5))
+	target := audit.Punycode(e.Host)
+	if e.Port != 0 && e.Port != 443 {
+		target += fmt.Sprintf(":%d", e.Port)
+	}
+	words := []string{view.Safe(e.Method, 20), target + view.Safe(e.Path, 200)}
+	if e.Kind != "request" {
+		words = append([]string{view.Safe(e.Kind, 20)}, words...)
+	}
+	if e.Status != 0 {
+		words = append(words, fmt.Sprintf("→ %d", e.Status))
+	}
+	words = append(words, view.Safe(e.Message, 200))
+	if e.Reason != "" {
+		words = append(words, "— "+view.Safe(e.Reason, 200))
+	}
+	words = slices.DeleteFunc(words, func(w string) bool { return w == "" })
+	l := line{plain, text + strings.Join(words, " ")}
 	switch {
 	case e.Kind == "alarm", e.Verdict == "deny":
 		l.style = bad

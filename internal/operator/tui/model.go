@@ -90,7 +90,8 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case beatMsg:
 		return m, beat()
 	case inboxMsg:
-		return m, m.receive(msg)
+		cmd := m.receive(msg)
+		return m, cmd
 	case trafficMsg:
 		m.feed.receive(msg)
 	case decidedMsg:
@@ -100,11 +101,13 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.dialog.effect, m.dialog.change, m.dialog.err, m.dialog.ready = msg.effect, msg.change, msg.err, true
 		}
 	case editedMsg:
-		return m, m.edited(msg)
+		cmd := m.edited(msg)
+		return m, cmd
 	case tea.PasteMsg:
 		m.paste(msg.Content)
 	case tea.KeyPressMsg:
-		return m, m.key(msg)
+		cmd := m.key(msg)
+		return m, cmd
 	}
 	return m, nil
 }
@@ -123,6 +126,10 @@ func (m *model) receive(msg inboxMsg) tea.Cmd {
 	}
 	m.known, m.loaded = known, true
 	m.keepChosen()
+	if q, ok := m.current(); len(fresh) > 0 && ok && !q.State.Open() && m.mode == browsing && m.scroll == 0 && m.pane == details {
+		m.chosen = fresh[0].ID // nothing that waits was being looked at
+		m.keepChosen()
+	}
 	if d := m.dialog; d != nil && !m.deciding {
 		if q, ok := m.question(d.question.ID); !ok || !d.write && (!q.State.Open() || q.Digest != d.question.Digest) {
 			m.dialog, m.mode = nil, browsing

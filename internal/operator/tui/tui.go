@@ -78,10 +78,8 @@ func Run(ctx context.Context, c Config) error {
 	cancel()
 	<-watched
 	m.feed.wait()
-	if errors.Is(err, tea.ErrInterrupted) || errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
+	left := errors.Is(err, tea.ErrInterrupted) || errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil
+	if err != nil && !left {
 		return fault.New(fault.Internal, "cannot show the inbox: %w", err)
 	}
 	return nil
