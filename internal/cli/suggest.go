@@ -51,6 +51,11 @@ func (s *refusals) add(e audit.Event) {
 	case !refused:
 	case e.Kind == "dns" && e.Layer != policy.LayerAddress:
 		s.looked[e.Host] = true
+	case e.Kind == "connect" && e.Layer == policy.LayerEgress && e.Via != "transparent":
+		s.requests = append(s.requests, policy.Refused{Host: e.Host, Port: e.Port, Method: "CONNECT"})
+		if strings.Contains(e.Reason, "route of ") {
+			s.routed[e.Host] = true
+		}
 	case e.Kind == "connect" && e.Layer == policy.LayerEgress:
 		s.opaque[e.Host] = true
 	case e.Kind == "request" && (e.Layer == policy.LayerEgress || e.Layer == policy.LayerGit && strings.HasPrefix(e.Rule, "git: fetch")):

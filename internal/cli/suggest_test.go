@@ -14,7 +14,7 @@ func TestWhatIsSuggestedIsAManifestThatAllowsIt(t *testing.T) {
 	events := []audit.Event{
 		{Kind: "request", Verdict: "deny", Layer: "egress", Host: "a.example", Port: 443, Method: "GET", Path: "/v1/x"},
 		{Kind: "request", Verdict: "deny", Layer: "egress", Host: "a.example", Port: 443, Method: "POST", Path: "/v1/@s%2Dx", Reason: "no match of the route of a.example holds: path"},
-		{Kind: "request", Verdict: "deny", Layer: "egress", Host: "c.example", Port: 8443, Method: "CONNECT", Path: "/"},
+		{Kind: "connect", Verdict: "deny", Layer: "egress", Via: "connect", Host: "c.example", Port: 8443, Method: "CONNECT", Path: "/"},
 		{Kind: "request", Verdict: "deny", Layer: "egress", Host: "xn--bcher-kva.example", Port: 80, Method: "GET", Path: "/"},
 		{Kind: "request", Verdict: "deny", Layer: "git", Host: "g.example", Port: 443, Method: "GET", Path: "/t/a.git/info/refs", Rule: "git: fetch on the route of g.example"},
 		{Kind: "request", Verdict: "deny", Layer: "git", Host: "p.example", Port: 443, Method: "POST", Path: "/t/a.git/git-receive-pack", Rule: "git-gate.repos"},
@@ -24,7 +24,7 @@ func TestWhatIsSuggestedIsAManifestThatAllowsIt(t *testing.T) {
 		{Kind: "request", Verdict: "allow", Host: "ok.example", Port: 443, Method: "GET", Path: "/"},
 		{Kind: "dns", Verdict: "deny", Layer: "dns", Host: "a.example"},
 		{Kind: "dns", Verdict: "deny", Layer: "dns", Host: "looked\x1b[31m.ex\u202eample"},
-		{Kind: "connect", Verdict: "deny", Layer: "egress", Host: "db.example", Port: 5432},
+		{Kind: "connect", Verdict: "deny", Layer: "egress", Via: "transparent", Host: "db.example", Port: 5432},
 	}
 	s := refusals{looked: map[string]bool{}, routed: map[string]bool{}, opaque: map[string]bool{}}
 	for _, e := range events {
@@ -49,11 +49,11 @@ func TestWhatIsSuggestedIsAManifestThatAllowsIt(t *testing.T) {
 	}
 	want := map[string]bool{"a.example/v1/x": true, "a.example/v1/@s-x": true, "c.example/": true, "xn--bcher-kva.example/": true, "g.example/t/a.git/info/refs": true}
 	for _, e := range events {
-		if e.Kind != "request" {
-			continue
-		}
 		method := e.Method
-		if method == "CONNECT" {
+		switch method {
+		case "":
+			continue
+		case "CONNECT":
 			method = "GET"
 		}
 		q, err := policy.NewRequest(method, e.Host, e.Port, e.Path, nil)

@@ -86,6 +86,12 @@ func routesChange(w *world, id string) {
 			t.Errorf("the table lacks %q:\n%s", want, table.out)
 		}
 	}
+	if r := w.run("stats", id, "--prometheus"); r.code != 0 || !strings.Contains(r.out, "bot_bottle_denied_total{bottle=\""+id+"\",layer=\"egress\"}") {
+		t.Errorf("stats: %d %s\n%s", r.code, r.err, r.out)
+	}
+	if r := w.run("stats"); r.code != 0 || !strings.Contains(r.out, id) {
+		t.Errorf("stats of all: %d %s\n%s", r.code, r.err, r.out)
+	}
 	before := w.liveRoutes(id)
 	for what, c := range map[string]struct {
 		args []string
@@ -117,9 +123,10 @@ func routesChange(w *world, id string) {
 	if got := w.status(id, url); got != "000" && got != "403" {
 		t.Errorf("after its route is gone: %s", got)
 	}
-	log := w.run("log", id, "--kind", "lifecycle,operator").out
+	told := w.run("log", id, "--kind", "lifecycle")
+	log := told.out
 	if !strings.Contains(log, "[+ new.example GET /v1/*") || !strings.Contains(log, "[- new.example GET /v1/*") || !strings.Contains(log, "kept as they were") {
-		t.Errorf("the log does not tell the changes:\n%s", log)
+		t.Errorf("the log does not tell the changes: %d %s\n%s\n%s", told.code, told.err, log, w.run("log", id).out)
 	}
 }
 

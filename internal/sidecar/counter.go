@@ -1,10 +1,12 @@
 package sidecar
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/audit"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
 // counter passes events on to the log and counts them for the stats.
@@ -12,7 +14,8 @@ type counter struct {
 	log                                     atomic.Pointer[audit.Log]
 	allowed, denied, alarms, sent, received atomic.Int64
 	requests, refused                       atomic.Int64
-	last                                    atomic.Int64 // when the agent last asked for anything, in Unix nanoseconds
+	layers                                  [10]atomic.Int64 // denials, in the order of layers
+	last                                    atomic.Int64     // when the agent last asked for anything, in Unix nanoseconds
 }
 
 // Record implements audit.Sink.
@@ -22,6 +25,7 @@ func (c *counter) Record(e audit.Event) {
 		c.allowed.Add(1)
 	case "deny":
 		c.denied.Add(1)
+		c.layers[layerOf(e.Layer)].Add(1)
 	}
 	if e.Kind == "lifecycle" && e.Message == audit.AgentStarted { // so far it was the self-check
 		c.requests.Store(0)
@@ -45,4 +49,27 @@ func (c *counter) Record(e audit.Event) {
 	if log := c.log.Load(); log != nil {
 		log.Record(e)
 	}
+}
+
+// layers are what denials are counted by; what is none of them counts as the last.
+func layers() [10]string {
+	return [10]string{policy.LayerEgress, "dns", "dlp", policy.LayerAddress, policy.LayerProtocol, policy.LayerGit, policy.LayerLimit, "credentials", "upstream", "other"}
+}
+
+func layerOf(name string) int {
+	all := layers()
+	if i := slices.Index(all[:], name); i >= 0 {
+		return i
+	}
+	return len(all) - 1
+}
+
+func (c *counter) deniedBy() map[string]int64 {
+	by := map[string]int64{}
+	for i, name := range layers() {
+		if n := c.layers[i].Load(); n > 0 {
+			by[name] = n
+		}
+	}
+	return by
 }

@@ -55,6 +55,7 @@ func (p *process) configure(ctx, running context.Context, group *errgroup.Group,
 	if err := tokens.covers(setup.Config.Egress); err != nil {
 		return Ready{}, err
 	}
+	p.name.Store(&setup.Config.ID)
 	p.tokens, p.guarded = tokens, guarded
 	meeting, err := p.handover()
 	if err != nil {

@@ -64,12 +64,14 @@ func (p *process) sharedMethods() map[string]control.Handler {
 	return methods
 }
 
-func (p *process) stats(context.Context, []byte) (any, error) {
+func (p *process) stats(context.Context, []byte) (any, error) { return p.measured(), nil }
+
+func (p *process) measured() control.Stats {
 	stats := control.Stats{
 		UptimeSeconds: time.Since(p.started).Seconds(),
 		Allowed:       p.counted.allowed.Load(), Denied: p.counted.denied.Load(), Alarms: p.counted.alarms.Load(),
 		SentBytes: p.counted.sent.Load(), ReceivedBytes: p.counted.received.Load(),
-		ResidentBytes: resident(p.memory),
+		ResidentBytes: resident(p.memory), DeniedBy: p.counted.deniedBy(),
 	}
 	stats.Requests, stats.Refused = p.counted.requests.Load(), p.counted.refused.Load()
 	if last := p.counted.last.Load(); last != 0 {
@@ -81,7 +83,7 @@ func (p *process) stats(context.Context, []byte) (any, error) {
 	if proxy := p.egress.Load(); proxy != nil {
 		stats.Routes, stats.Open = len(proxy.Rules().Routes()), p.desk.Load().Open()
 	}
-	return stats, nil
+	return stats
 }
 
 // renew replaces the value of a reference. The scanners and the log know the new one before a

@@ -12,6 +12,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/desk"
 	"github.com/bot-bottle/bot-bottle/internal/guest/wire/mux"
+	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
@@ -35,7 +36,8 @@ type process struct {
 	ended    chan error // the first reason to end; nil for an order
 
 	claimed    atomic.Bool // by the one configure
-	supervised bool        // the agent may ask; set before egress
+	name       atomic.Pointer[instance.ID]
+	supervised bool // the agent may ask; set before egress
 	live       live
 	tokens     *Tokens // set before egress, as the next three
 	guarded    *Tokens // what is only recognised
@@ -124,4 +126,12 @@ func mustRun(ctx context.Context, name string, run func(context.Context) error) 
 		err = errors.New("it stopped by itself")
 	}
 	return fmt.Errorf("cannot go on without %s: %w", name, err)
+}
+
+// id is the bottle's, or "" before there is a configuration.
+func (p *process) id() instance.ID {
+	if id := p.name.Load(); id != nil {
+		return *id
+	}
+	return ""
 }

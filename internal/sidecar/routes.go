@@ -60,7 +60,7 @@ func (p *process) amend(by string, edit func(control.Live) (policy.Set, error)) 
 	}
 	changed, now, err := p.replace(edit)
 	if err != nil {
-		p.counted.Record(audit.Event{Kind: "operator", Verdict: "deny", Message: "routes kept as they were", Reason: err.Error()})
+		p.counted.Record(audit.Event{Kind: "lifecycle", Verdict: "deny", Message: "routes kept as they were", Reason: err.Error()})
 		kind := fault.KindOf(err)
 		if kind == fault.Internal {
 			kind = fault.Invalid
@@ -68,7 +68,7 @@ func (p *process) amend(by string, edit func(control.Live) (policy.Set, error)) 
 		return control.Live{}, fault.WithHint(fault.New(kind, "cannot change the routes: %w", err), "%s", fault.HintOf(err))
 	}
 	p.counted.Record(audit.Event{
-		Kind: "operator", Message: fmt.Sprintf("routes changed by %s, now %d at revision %d", by, len(now.Egress.Routes), now.Revision),
+		Kind: "lifecycle", Message: fmt.Sprintf("routes changed by %s, now %d at revision %d", by, len(now.Egress.Routes), now.Revision),
 		Before: described(changed.Removed), After: described(changed.Added),
 	})
 	return now, nil

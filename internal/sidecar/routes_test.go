@@ -79,7 +79,7 @@ func TestAChangeOfTheRoutesIsRecordedWithBeforeAndAfter(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.ends(t)
-	events := r.events(t, audit.Filter{Kinds: []string{"operator"}})
+	events := r.events(t, audit.Filter{Kinds: []string{"lifecycle"}})
 	at := slices.IndexFunc(events, func(e audit.Event) bool { return strings.HasPrefix(e.Message, "routes changed") })
 	if at < 0 || !slices.Equal(events[at].After, []string{"new.example:8443 GET any path"}) || len(events[at].Before) != 1 ||
 		!strings.HasPrefix(events[at].Before[0], "example.com") {

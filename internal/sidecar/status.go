@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -60,8 +61,16 @@ func (p *process) serveOperator(ctx context.Context, conn net.Conn) {
 	if joined {
 		return
 	}
+	client := &again{conn, bufio.NewReader(conn)}
+	hangUp := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	if scrapes(client) {
+		hangUp()
+		p.scraped(ctx, client)
+		return
+	}
+	hangUp()
 	var stop atomic.Bool
-	_ = control.Serve(ctx, conn, p.operatorMethods(&stop)) // a client's own mistake
+	_ = control.Serve(ctx, client, p.operatorMethods(&stop)) // a client's own mistake
 	if stop.Load() {
 		p.end(nil)
 	}

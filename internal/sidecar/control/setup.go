@@ -70,6 +70,8 @@ type Stats struct {
 	Allowed       int64   `json:"allowed"` // audited verdicts
 	Denied        int64   `json:"denied"`
 	Alarms        int64   `json:"alarms"`
+	// DeniedBy are the denials by the layer that made them.
+	DeniedBy map[string]int64 `json:"denied_by"`
 	// Requests are the connections and requests among them, without lookups of names; Refused is
 	// how many of those were denied.
 	Requests int64 `json:"requests"`
