@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/service/dlp"
@@ -9,16 +10,15 @@ import (
 
 // part is a piece of the head that may be changed, and where it stands in the head's text.
 type part struct {
-	at    int
+	at, n int
 	value *string
-	text  []byte
 }
 
 // headText lays the head out as one text, and says where the parts stand that may be changed:
 // the path, the query, then the values of the fields.
 func headText(head *egress.Head) (text []byte, parts []part) {
 	add := func(value *string, end string) {
-		parts = append(parts, part{len(text), value, []byte(*value)})
+		parts = append(parts, part{len(text), len(*value), value})
 		text = append(append(text, *value...), end...)
 	}
 	text = append(append(text, head.Method...), ' ')
@@ -38,6 +38,36 @@ func headText(head *egress.Head) (text []byte, parts []part) {
 	return text, parts
 }
 
+// caseless is what of the head loses its case on its way: the method and the names of fields.
+func caseless(head *egress.Head) []byte {
+	text := []byte(strings.ToLower(head.Method))
+	for i := range head.Header {
+		text = append(append(text, '\n'), strings.ToLower(head.Header[i].Name)...)
+	}
+	return text
+}
+
+// byName are the values of the fields that an agent made up, in the order of their names, which is
+// how whoever reads them puts them together; nil where they stand in that order.
+func byName(head *egress.Head) []byte {
+	var fields []egress.Field
+	for i := range head.Header {
+		if !ordinaryField(head.Header[i].Name) {
+			fields = append(fields, head.Header[i])
+		}
+	}
+	order := func(a, b egress.Field) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) }
+	if slices.IsSortedFunc(fields, order) {
+		return nil
+	}
+	slices.SortStableFunc(fields, order)
+	var text []byte
+	for _, f := range fields {
+		text = append(text, f.Value...)
+	}
+	return text
+}
+
 // targets is how many of the parts are of the target.
 func targets(head *egress.Head) int {
 	if head.HasQuery {
@@ -46,11 +76,11 @@ func targets(head *egress.Head) int {
 	return 1
 }
 
-func redactPart(parts []part, f dlp.Finding) bool {
+// within reports whether a finding lies wholly in one of the parts.
+func within(parts []part, f dlp.Finding) bool {
 	lo, hi := int(f.Offset), int(f.Offset)+f.Span
 	for _, p := range parts {
-		if f.Span > 0 && lo >= p.at && hi <= p.at+len(p.text) {
-			dlp.Redact(p.text[lo-p.at:hi-p.at], len(f.Steps) == 0)
+		if lo >= p.at && hi <= p.at+p.n {
 			return true
 		}
 	}

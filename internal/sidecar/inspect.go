@@ -20,6 +20,7 @@ type inspectors struct {
 	memory          *dlp.Memory
 	tokens, guarded *Tokens
 	placeholders    []string
+	cleared         *cleared
 	alarms          *alarms
 	approved        *approvals
 	asker           ask.Asker // set before anything is inspected; nil: nobody can be asked
@@ -29,7 +30,7 @@ type inspectors struct {
 func newInspectors(tokens, guarded *Tokens, placeholders []string, sink audit.Sink) *inspectors {
 	i := &inspectors{
 		tokens: tokens, guarded: guarded, placeholders: placeholders,
-		memory: dlp.NewMemory(nil), alarms: newAlarms(sink), approved: &approvals{},
+		memory: dlp.NewMemory(nil), cleared: newCleared(), alarms: newAlarms(sink), approved: &approvals{},
 	}
 	i.engine.Store(i.build())
 	return i
@@ -115,6 +116,7 @@ type inspection struct {
 	body    *dlp.Body
 	inbound *inbound
 	once    []approval // what was approved for this exchange alone
+	passed  int        // findings that were allowed
 
 	stop context.CancelFunc // of what waits for the operator
 }
@@ -161,25 +163,31 @@ func (x *inspection) Request(ctx context.Context, head *egress.Head) error {
 
 // headers scans the head, and redacts it where the route says so and that is enough.
 func (x *inspection) headers(ctx context.Context, head *egress.Head) error {
-	found, parts := x.scanHead(head)
+	text, parts := headText(head)
+	sum := x.cleared.sum(text, x.use)
+	if x.cleared.has(x.engine, sum) {
+		return nil
+	}
+	allowed := x.passed
+	found := x.scanHead(text, parts[:targets(head)])
 	if len(found) == 0 {
+		if x.passed == allowed { // else it is another question at another path
+			x.cleared.add(x.engine, sum)
+		}
 		return nil
 	}
 	if x.mode != redact {
 		return x.decide(ctx, found)
 	}
-	for _, f := range found {
-		if !x.redactable(f) || !redactPart(parts, f) {
-			return x.decide(ctx, found)
-		}
+	may := func(f dlp.Finding) bool { return x.redactable(f) && within(parts, f) }
+	done, rest := dlp.Replace(text, 0, found, may, func() []dlp.Finding { return x.scanHead(text, parts[:targets(head)]) })
+	if rest != nil {
+		return x.decide(ctx, rest)
 	}
 	for _, p := range parts {
-		*p.value = string(p.text)
+		*p.value = string(text[p.at : p.at+p.n])
 	}
-	if again, _ := x.scanHead(head); len(again) > 0 {
-		return x.decide(ctx, again)
-	}
-	for _, f := range found {
+	for _, f := range done {
 		x.redacted(f)
 	}
 	return nil
@@ -187,21 +195,30 @@ func (x *inspection) headers(ctx context.Context, head *egress.Head) error {
 
 // scanHead looks at the head as one text; entropy only at what the agent puts into the target,
 // because headers are full of what was drawn by lot.
-func (x *inspection) scanHead(head *egress.Head) ([]dlp.Finding, []part) {
-	text, parts := headText(head)
+func (x *inspection) scanHead(text []byte, target []part) []dlp.Finding {
 	use := x.use
 	use.Entropy = false
 	found := x.engine.Scan(text, "the request's head", use)
-	if !x.use.Entropy {
-		return found, parts
+	for _, f := range x.engine.Caseless(caseless(x.head), "the request's head", use) {
+		f.Offset, f.Span = 0, 0
+		found = append(found, f)
 	}
-	for _, p := range parts[:targets(head)] {
-		for _, f := range x.engine.Scan(p.text, "the request's head", dlp.Detectors{Entropy: true, Allow: x.use.Allow}) {
+	if text := byName(x.head); text != nil && len(found) == 0 {
+		for _, f := range x.engine.Scan(text, "the request's head", use) {
+			f.Offset, f.Span = 0, 0
+			found = append(found, f)
+		}
+	}
+	if !x.use.Entropy {
+		return found
+	}
+	for _, p := range target {
+		for _, f := range x.engine.Scan(text[p.at:p.at+p.n], "the request's head", dlp.Detectors{Entropy: true, Allow: x.use.Allow}) {
 			f.Offset += int64(p.at)
 			found = append(found, f)
 		}
 	}
-	return found, parts
+	return found
 }
 
 // RequestBody holds the body back until it was looked at.

@@ -69,11 +69,16 @@ func (x *inspection) allows(f dlp.Finding) bool {
 	for _, a := range x.route.DLP.Allow {
 		if a.Holds(f.Rule, f.Fingerprint, x.path) {
 			x.alarms.note(x.head, "let pass by dlp.allow", f)
+			x.passed++
 			return true
 		}
 	}
 	one := approval{x.head.Host, f.Rule, f.Fingerprint}
-	return slices.Contains(x.once, one) || x.approved.has(one)
+	if slices.Contains(x.once, one) || x.approved.has(one) {
+		x.passed++
+		return true
+	}
+	return false
 }
 
 // decide ends what holds a secret, or asks the operator where the route says so. It is asked only
@@ -167,7 +172,8 @@ func (x *inspection) refuse(found []dlp.Finding, why string) error {
 		reason += ", fingerprint " + first.Fingerprint
 	}
 	return &egress.Blocked{
-		Layer: "dlp", Reason: reason + why, Rule: names, Guidance: guidance,
+		Private: !strings.HasPrefix(first.Place, "the request's body"),
+		Layer:   "dlp", Reason: reason + why, Rule: names, Guidance: guidance,
 		NextSteps: []string{"take the value out of the request", "if it is no secret, tell the operator the rule, the fingerprint and the host"},
 	}
 }

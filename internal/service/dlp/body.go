@@ -1,8 +1,8 @@
 package dlp
 
 import (
-	"bytes"
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -104,27 +104,26 @@ func (b *Body) judge(found []Finding) error {
 	if !b.redact {
 		return b.verdict(found)
 	}
-	for _, f := range found {
-		lo := f.Offset - b.at
-		if b.Redactable != nil && !b.Redactable(f) || f.Span == 0 || lo < 0 || lo+int64(f.Span) > int64(len(b.held)) {
-			return b.verdict(found)
-		}
-		redact(b.held, int(lo), int(lo)+f.Span, len(f.Steps) == 0)
+	may := func(f Finding) bool { return b.Redactable == nil || b.Redactable(f) }
+	done, rest := Replace(b.held, b.at, found, may, func() []Finding { return b.around(found) })
+	if rest != nil {
+		return b.verdict(rest)
 	}
-	for _, f := range b.s.e.window(b.held, b.at, b.s.place, b.s.use, !b.ended) {
-		lo, hi := f.Offset, f.Offset+int64(f.Span)
-		for _, g := range found {
-			if lo < g.Offset+int64(g.Span) && g.Offset < hi {
-				return b.verdict([]Finding{f})
-			}
-		}
-	}
-	for _, f := range found {
+	for _, f := range done {
 		if b.Redacted != nil {
 			b.Redacted(f)
 		}
 	}
 	return nil
+}
+
+// around looks again where something was found. What stands elsewhere is found in its own time.
+func (b *Body) around(found []Finding) []Finding {
+	return slices.DeleteFunc(b.s.e.window(b.held, b.at, b.s.place, b.s.use, !b.ended), func(f Finding) bool {
+		return !slices.ContainsFunc(found, func(g Finding) bool {
+			return f.Offset < g.Offset+int64(g.Span) && g.Offset < f.Offset+int64(f.Span)
+		})
+	})
 }
 
 // Close ends the search early.
@@ -133,49 +132,3 @@ func (b *Body) Close() {
 	defer b.mu.Unlock()
 	b.s.Abort()
 }
-
-// Redact overwrites a span in place and keeps its form: quotes, escapes, separators and length
-// stay, so that JSON, a form, a list of numbers or base64 still parse.
-func Redact(p []byte, plain bool) { redact(p, 0, len(p), plain) }
-
-// redact overwrites text[lo:hi], and keeps the names of an object's members in it.
-func redact(text []byte, lo, hi int, plain bool) {
-	mark := byte('1')
-	if plain {
-		mark = 'X'
-	}
-	name, end := member(text, max(0, lo-maxPiece))
-	for i := lo; i < hi; i++ {
-		for end >= 0 && i > end {
-			name, end = member(text, end+1)
-		}
-		if b := text[i]; end >= 0 && i >= name || i > 0 && text[i-1] == '\\' && !plainEscape(b) {
-			continue
-		} else if wordByte(b) || b >= 0x80 {
-			text[i] = mark
-		}
-	}
-}
-
-// member is where the next name of a JSON object's member begins and ends behind from, with its
-// quotes; end is negative when there is none.
-func member(text []byte, from int) (name, end int) {
-	for i := from; i < len(text); i++ {
-		if text[i] != '"' {
-			continue
-		}
-		k := i + 1
-		for k < len(text) && (text[k] == ' ' || text[k] == '\n' || text[k] == '\t' || text[k] == '\r') {
-			k++
-		}
-		if k == len(text) || text[k] != ':' {
-			continue
-		}
-		if name = bytes.LastIndexByte(text[max(0, i-maxPiece):i], '"'); name >= 0 {
-			return name + max(0, i-maxPiece), i
-		}
-	}
-	return 0, -1
-}
-
-func plainEscape(b byte) bool { return b >= '0' && b <= '9' }

@@ -61,6 +61,7 @@ type Engine struct {
 	table func() *tables
 	lower func() *Engine // knows the secrets as a name's labels can carry them
 
+	rules  func() []*rules.Rule
 	bare   func() *tables
 	orders func() *orders
 }
@@ -83,6 +84,7 @@ func New(known []Known) *Engine {
 // Keyed returns an engine whose fingerprints are those of every engine with the same key.
 func Keyed(known []Known, key []byte) *Engine {
 	e := &Engine{known: slices.Clone(known), key: sha256.Sum256(key)}
+	e.rules = sync.OnceValue(rules.All)
 	e.table = sync.OnceValue(e.build)
 	e.lower = sync.OnceValue(e.lowered)
 	e.bare = sync.OnceValue(e.bareTables)
@@ -91,7 +93,10 @@ func Keyed(known []Known, key []byte) *Engine {
 }
 
 // Warm does the set-up now, so that the first request need not wait for it.
-func (e *Engine) Warm() { e.table() }
+func (e *Engine) Warm() {
+	e.table()
+	e.lower().table()
+}
 
 func (e *Engine) fingerprint(value []byte) string {
 	mac := hmac.New(sha256.New, e.key[:])
@@ -140,7 +145,7 @@ func rot13(b byte) byte {
 }
 
 func (e *Engine) build() *tables {
-	t := &tables{fold: foldTable(), rules: rules.All(), words: rules.Phrases()}
+	t := &tables{fold: foldTable(), rules: e.rules(), words: rules.Phrases()}
 	g := &t.grams
 	for _, r := range t.rules {
 		for _, k := range r.Keywords {

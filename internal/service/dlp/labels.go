@@ -15,8 +15,14 @@ func (e *Engine) lowered() *Engine {
 		known[i].Value = secret.New(strings.ToLower(known[i].Value.Reveal()))
 	}
 	low := Keyed(known, nil)
-	low.key = e.key
+	low.key, low.rules = e.key, e.rules
 	return low
+}
+
+// Caseless looks at text that has lost its case. A fingerprint is that of the lower-case value.
+func (e *Engine) Caseless(text []byte, place string, use Detectors) []Finding {
+	use.Pieces = nil
+	return e.lower().Scan(text, place, use)
 }
 
 // Labels looks at the part of a host name that whoever asks for it chooses: what stands before a

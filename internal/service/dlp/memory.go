@@ -97,17 +97,17 @@ const maxValue = 64
 func (m *Memory) Values(e *Engine, values []Value, place string, use Detectors) []Finding {
 	var found []Finding
 	use.Pieces = nil
-	if use.Known {
+	m.mu.Lock()
+	fresh, texts := m.series.add(values, m.now())
+	m.mu.Unlock()
+	if use.Known && len(fresh) > 0 {
 		secrets := e.table().secrets
 		for n := range secrets {
-			if m.piecesOf(&secrets[n], values) {
+			if m.piecesOf(&secrets[n], fresh) {
 				found = e.pieced(found, &secrets[n], place, use)
 			}
 		}
 	}
-	m.mu.Lock()
-	texts := m.series.add(values, m.now())
-	m.mu.Unlock()
 	for _, t := range texts {
 		for _, f := range e.joint(t, place, use) {
 			f.Steps, f.Offset, f.Span = append(slices.Clip(f.Steps), stepPiece), 0, 0

@@ -3,7 +3,6 @@ package dlp
 import (
 	"errors"
 	"io"
-	"unicode/utf8"
 )
 
 // Options say what is done about findings in messages.
@@ -52,16 +51,14 @@ func (m *messages) take(n int) ([]byte, error) {
 // it; else, and where that is not enough, the verdict decides.
 func (m *messages) look(text []byte, changeable bool) error {
 	found := m.scan(text)
-	if len(found) > 0 && changeable && m.Redact && m.replace(text, found) {
-		if again := m.scan(text); len(again) > 0 {
-			found = again
-		} else {
-			for _, f := range found {
-				if m.Redacted != nil {
-					m.Redacted(f)
-				}
+	if len(found) > 0 && changeable && m.Redact {
+		may := func(f Finding) bool { return m.Redactable == nil || m.Redactable(f) }
+		var done []Finding
+		done, found = Replace(text, 0, found, may, func() []Finding { return m.scan(text) })
+		for _, f := range done {
+			if m.Redacted != nil {
+				m.Redacted(f)
 			}
-			found = nil
 		}
 	}
 	if len(found) > 0 {
@@ -79,20 +76,6 @@ func (m *messages) scan(text []byte) []Finding {
 	s.Prime(m.tail)
 	s.Write(text)
 	return s.Close()
-}
-
-// replace is false where a finding is not wholly in this message, or where the text would be none.
-func (m *messages) replace(text []byte, found []Finding) bool {
-	for _, f := range found {
-		if m.Redactable != nil && !m.Redactable(f) || f.Span == 0 || f.Offset < 0 || f.Offset+int64(f.Span) > int64(len(text)) {
-			return false
-		}
-	}
-	valid := utf8.Valid(text)
-	for _, f := range found {
-		redact(text, int(f.Offset), int(f.Offset)+f.Span, len(f.Steps) == 0)
-	}
-	return !valid || utf8.Valid(text)
 }
 
 func (m *messages) release() {

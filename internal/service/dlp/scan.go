@@ -386,7 +386,7 @@ func (s *scan) add(v view, lo, hi int, rule, step string, value []byte) {
 	}
 	for i, old := range s.out {
 		if old.Rule == f.Rule && old.Fingerprint == f.Fingerprint && old.Offset == f.Offset {
-			s.out[i].Span = max(old.Span, f.Span)
+			s.out[i].Span = min(old.Span, f.Span) // what is replaced is looked at again
 			return
 		}
 	}

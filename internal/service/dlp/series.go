@@ -29,19 +29,24 @@ type joinedText struct {
 	fresh int
 }
 
-// add takes the values of one request and returns what is worth a look: the slots whose values
-// change.
-func (s *series) add(values []Value, now time.Time) []joinedText {
-	var out []joinedText
+// add takes the values of one request and returns what is worth a look: the values that are not
+// those of the last time, and the slots whose values change.
+func (s *series) add(values []Value, now time.Time) (fresh []Value, out []joinedText) {
 	var changed []byte
 	for _, v := range values {
-		if v.Text == "" || len(v.Text) > maxValue || strings.ContainsAny(v.Text, " \t\r\n") {
+		if v.Text == "" || len(v.Text) > maxValue {
 			continue
 		}
 		t := s.slot(v.Slot, now)
 		differs := t.last != v.Text
 		t.varied = t.varied || t.last != "" && differs
 		t.last = v.Text
+		if differs {
+			fresh = append(fresh, v)
+		}
+		if strings.ContainsAny(v.Text, " \t\r\n") {
+			continue // words are put together by nobody
+		}
 		if differs {
 			changed = append(changed, v.Text...)
 		}
@@ -55,7 +60,7 @@ func (s *series) add(values []Value, now time.Time) []joinedText {
 			out = append(out, text)
 		}
 	}
-	return out
+	return fresh, out
 }
 
 // append is false where nothing stands before the value.

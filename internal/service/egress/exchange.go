@@ -265,7 +265,7 @@ func (x *exchange) refuse(status int, r *Refusal, rq *request) *exchange {
 	x.event.Verdict, x.event.Layer, x.event.Reason, x.event.Status = "deny", r.Layer, shown(r.Reason), status
 	x.event.Path = r.Path
 	if r.private {
-		x.event.Host, x.event.Path = x.event.Rule, ""
+		x.event.Method, x.event.Host, x.event.Path = "", x.event.Rule, ""
 	}
 	if r.RuleMissing != "" {
 		x.event.Rule = shown(r.RuleMissing)

@@ -68,7 +68,8 @@ type Blocked struct {
 	Guidance   string
 	NextSteps  []string
 	Approvable bool
-	// Private is set where the host or the path holds what was found: the log shows neither.
+	// Private is set where the head holds what was found: the log shows neither method, path nor
+	// what was chosen of the host.
 	Private bool
 }
 

@@ -28,7 +28,7 @@ type Refusal struct {
 	// Approvable says whether asking the operator for a route can help.
 	Approvable bool `json:"approvable"`
 
-	private bool // the log shows neither the path nor what was chosen of the host
+	private bool // as Blocked.Private
 }
 
 // response renders the refusal. It is not for caches, and the connection stays usable.
