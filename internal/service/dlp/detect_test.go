@@ -27,9 +27,10 @@ func phrase(t testing.TB, n int, seed int64, valid bool) []string {
 		sum[0] ^= 0x80
 	}
 	bits := ""
-	for _, b := range append(entropy, sum[0]) {
+	for _, b := range entropy {
 		bits += fmt.Sprintf("%08b", b)
 	}
+	bits += fmt.Sprintf("%08b", sum[0])
 	var words []string
 	for i := range n {
 		var at int

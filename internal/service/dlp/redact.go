@@ -28,7 +28,7 @@ func Replace(text []byte, base int64, found []Finding, may func(Finding) bool, a
 		for _, f := range found {
 			lo := f.Offset - base
 			if len(f.Steps) == plainest && lo >= 0 && lo+int64(f.Span) <= int64(len(text)) && may(f) {
-				Redact(text[lo:lo+int64(f.Span)], f.Steps)
+				redact(text, int(lo), int(lo)+f.Span, f.Steps)
 				done = append(done, f)
 			}
 		}
@@ -46,24 +46,28 @@ func Replace(text []byte, base int64, found []Finding, may func(Finding) bool, a
 	return nil, found
 }
 
-// Redact overwrites a span in place and keeps its form: quotes, escapes, separators, names of
-// fields and length stay, so that JSON, a form, a list of numbers or base64 still parse.
-func Redact(p []byte, steps []string) {
+// redact overwrites text[lo:hi] and keeps its form: quotes, escapes, separators, names of fields and
+// length stay, so that JSON, a form, a list of numbers or base64 still parse.
+func redact(text []byte, lo, hi int, steps []string) {
 	mark := byte('1')
-	if len(steps) == 0 && !digitsOnly(p) {
+	if len(steps) == 0 && !digitsOnly(text[lo:hi]) {
 		mark = 'X'
 	}
-	keep := names(p, steps)
-	for i, b := range p {
-		if i > 0 && p[i-1] == '\\' && !(b >= '0' && b <= '9') && !escaped(p, i-1) {
+	keep := make([]bool, hi-lo)
+	if len(steps) > 0 { // it may hold several values
+		keep = names(text, lo, hi, steps)
+	}
+	for i := lo; i < hi; i++ {
+		b := text[i]
+		if i > 0 && text[i-1] == '\\' && (b < '0' || b > '9') && !escaped(text, i-1) {
 			continue
 		}
-		if keep != nil && keep[i] || !wordByte(b) && b < 0x80 {
+		if keep[i-lo] || !wordByte(b) && b < 0x80 {
 			continue
 		}
-		p[i] = mark
-		if unicodeDigit(p, i) {
-			p[i] = '1'
+		text[i] = mark
+		if unicodeDigit(text, i) {
+			text[i] = '1'
 		}
 	}
 }
@@ -92,39 +96,52 @@ func unicodeDigit(p []byte, i int) bool {
 	return false
 }
 
-// names marks the names of fields in a span that was decoded, which may hold several values; nil
-// where it is one value as it stands.
-func names(p []byte, steps []string) []bool {
-	if len(steps) == 0 {
-		return nil
+// names marks what of text[lo:hi] are names of fields.
+func names(text []byte, lo, hi int, steps []string) []bool {
+	keep := make([]bool, hi-lo)
+	mark := func(from, to int) {
+		for i := max(from, lo); i < min(to, hi); i++ {
+			keep[i-lo] = true
+		}
 	}
-	keep := make([]bool, len(p))
-	for i := 0; i < len(p); i++ {
-		switch {
-		case p[i] == '"':
-			end := bytes.IndexByte(p[i+1:], '"')
-			if end < 0 {
-				return keep
-			}
-			end += i + 1
-			after := bytes.TrimLeft(p[end+1:], " \t\r\n")
-			if len(after) > 0 && after[0] == ':' {
-				for k := i; k < end; k++ {
-					keep[k] = true
-				}
-			}
-			i = end
-		case i == 0 || p[i-1] == '&' || p[i-1] == '\n' || p[i-1] == ';' || p[i-1] == ',':
-			end := i
-			for end < len(p) && (wordByte(p[end]) || p[end] == '-' || p[end] == '.' || p[end] == ' ') {
-				end++
-			}
-			if end < len(p) && (p[end] == '=' || p[end] == ':') {
-				for k := i; k < end; k++ {
-					keep[k] = true
-				}
-			}
+	for name, end := member(text, max(0, lo-maxPiece)); end >= 0 && name < hi; name, end = member(text, end+1) {
+		mark(name, end)
+	}
+	if !slices.Contains(steps, stepJoined) {
+		return keep
+	}
+	for i := lo; i < hi; i++ {
+		if i > 0 && text[i-1] != '&' && text[i-1] != '\n' && text[i-1] != ';' && text[i-1] != ',' {
+			continue
+		}
+		end := i
+		for end < hi && (wordByte(text[end]) || text[end] == '-' || text[end] == '.' || text[end] == ' ') {
+			end++
+		}
+		if end < hi && (text[end] == '=' || text[end] == ':') {
+			mark(i, end)
 		}
 	}
 	return keep
+}
+
+// member is where the next name of a JSON object's member begins and ends behind from, with its
+// quotes; end is negative when there is none.
+func member(text []byte, from int) (name, end int) {
+	for i := from; i < len(text); i++ {
+		if text[i] != '"' {
+			continue
+		}
+		k := i + 1
+		for k < len(text) && (text[k] == ' ' || text[k] == '\n' || text[k] == '\t' || text[k] == '\r') {
+			k++
+		}
+		if k == len(text) || text[k] != ':' {
+			continue
+		}
+		if name = bytes.LastIndexByte(text[max(0, i-maxPiece):i], '"'); name >= 0 {
+			return name + max(0, i-maxPiece), i
+		}
+	}
+	return 0, -1
 }
