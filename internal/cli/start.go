@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
 	"github.com/bot-bottle/bot-bottle/internal/planner"
+	"github.com/bot-bottle/bot-bottle/internal/provider"
 	"github.com/bot-bottle/bot-bottle/internal/store"
 )
 
@@ -99,6 +101,10 @@ func (o startOptions) check(c *cobra.Command) error {
 		return usage(c, "there is no format %q: want text or json", o.format)
 	case o.format == "json" && !o.dryRun:
 		return usage(c, "--format json needs --dry-run: a started agent owns stdout")
+	case !provider.ValidLabel(o.label):
+		return usage(c, "--label wants at most %d printable characters", provider.MaxLabel)
+	case o.color != "" && provider.ColorCode(o.color) == "":
+		return usage(c, "there is no colour %q: want #rrggbb or one of %s", o.color, strings.Join(provider.Colors(), ", "))
 	case o.headless && o.prompt == "":
 		return usage(c, "--headless needs --prompt TEXT: there is nobody to type a task")
 	case !o.headless && o.prompt != "":
@@ -129,6 +135,9 @@ func (a *App) start(ctx context.Context, c *cobra.Command, o startOptions, agent
 	}
 	driver, chosen, err := a.choose(ctx, home, o.backend)
 	if err != nil {
+		return err
+	}
+	if o.label, err = a.label(home, o.label); err != nil {
 		return err
 	}
 	id := instance.New(agent)

@@ -7,8 +7,10 @@ package claude
 import (
 	"encoding/json"
 	"path"
+	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/login"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 	"github.com/bot-bottle/bot-bottle/internal/provider"
@@ -31,9 +33,8 @@ func (Provider) Name() string { return "claude" }
 
 // Spec implements provider.Provider.
 func (Provider) Spec(r provider.Request) (provider.Spec, error) {
-	if r.Settings.ForwardHostCredentials {
-		return provider.Spec{}, fault.WithHint(fault.New(fault.Unsupported, "agent_provider.forward_host_credentials is not available for claude"),
-			"set agent_provider.auth_token to the name of a host variable that holds a token (claude setup-token makes one)")
+	if r.Settings.ForwardHostCredentials && r.Settings.AuthToken != "" {
+		return provider.Spec{}, fault.WithHint(fault.New(fault.Invalid, "agent_provider has both auth_token and forward_host_credentials"), "keep one of the two")
 	}
 	files, err := files(r)
 	if err != nil {
@@ -49,7 +50,7 @@ func (Provider) Spec(r provider.Request) (provider.Spec, error) {
 			"DISABLE_AUTOUPDATER":                      "1",
 			// Without it an interactive start fetches plugins from two other hosts.
 			"CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",
-			"CLAUDE_CODE_OAUTH_TOKEN":                              Placeholder,
+			credential(r.Settings):                                 Placeholder,
 		},
 		Placeholders: []string{Placeholder},
 		Files:        files,
@@ -57,6 +58,7 @@ func (Provider) Spec(r provider.Request) (provider.Spec, error) {
 		HostSkills:   ".claude/skills",
 		GuestSkills:  []string{".claude/skills"},
 		Transcript:   ".claude/projects",
+		Notes:        notes(r.Settings),
 		TokenHint:    "run claude setup-token, which prints a long-lived token",
 
 		TokenHintMissing: "run npx @anthropic-ai/claude-code setup-token, which prints a long-lived token (claude is not installed here; npx comes with npm)",
@@ -81,16 +83,40 @@ func args(r provider.Request) []string {
 	return out
 }
 
+// keyed reports whether the token is an API key, which the name of its variable says: the value is
+// not known here.
+func keyed(s provider.Settings) bool { return strings.HasSuffix(s.AuthToken, "_API_KEY") }
+
+// credential is the variable in which the harness looks for its login.
+func credential(s provider.Settings) string {
+	if keyed(s) {
+		return "ANTHROPIC_API_KEY"
+	}
+	return "CLAUDE_CODE_OAUTH_TOKEN"
+}
+
+func notes(s provider.Settings) []string {
+	if keyed(s) {
+		return []string{s.AuthToken + " is sent as an API key (X-Api-Key), as its name says"}
+	}
+	return nil
+}
+
 // route is the one the provider owns. The token goes in as the harness itself would send it.
 func route(s provider.Settings) policy.Route {
-	token := s.AuthToken
-	if token == "" {
-		token = DefaultToken
+	auth := &policy.Auth{Scheme: "Bearer", TokenRef: s.AuthToken}
+	switch {
+	case keyed(s):
+		auth.Scheme, auth.Name = "header", "X-Api-Key"
+	case s.ForwardHostCredentials:
+		auth.TokenRef = login.Prefix + "claude"
+	case s.AuthToken == "":
+		auth.TokenRef = DefaultToken
 	}
 	return policy.Route{
 		Host:  Host,
 		Ports: []uint16{443},
-		Auth:  &policy.Auth{Scheme: "Bearer", TokenRef: token},
+		Auth:  auth,
 		DLP:   policy.DLP{OnMatch: "redact"},
 		Owner: "claude",
 	}
@@ -104,13 +130,26 @@ func files(r provider.Request) ([]plan.File, error) {
 	if r.Dir != "" {
 		projects[r.Dir] = trusted
 	}
-	state, err := file(".claude.json", map[string]any{
-		"hasCompletedOnboarding": true, "autoUpdates": false, "projects": projects,
-	})
+	known := map[string]any{"hasCompletedOnboarding": true, "autoUpdates": false, "projects": projects}
+	if keyed(r.Settings) { // else it asks whether it may use the key; it knows keys by their end
+		known["customApiKeyResponses"] = map[string]any{"approved": []string{Placeholder[len(Placeholder)-20:]}, "rejected": []string{}}
+	}
+	if len(r.Servers) > 0 {
+		servers := map[string]any{}
+		for _, s := range r.Servers {
+			servers[s.Name] = map[string]string{"type": "http", "url": s.URL}
+		}
+		known["mcpServers"] = servers
+	}
+	state, err := file(".claude.json", known)
 	if err != nil {
 		return nil, err
 	}
-	settings, err := file(".claude/settings.json", map[string]any{"skipDangerousModePermissionPrompt": true})
+	wanted := map[string]any{"skipDangerousModePermissionPrompt": true}
+	if command := statusLine(r.Label, r.Color); command != "" {
+		wanted["statusLine"] = map[string]string{"type": "command", "command": command}
+	}
+	settings, err := file(".claude/settings.json", wanted)
 	if err != nil {
 		return nil, err
 	}
