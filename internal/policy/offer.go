@@ -118,38 +118,51 @@ func (r *Rules) Missing(q Request) (route Route, ok bool) {
 		route.Matches = []Match{{Methods: []string{"GET", "HEAD", "OPTIONS"}}}
 	}
 	if found := r.lookup(q.host); len(found) > 0 {
-		if route, ok = extended(found, q); !ok {
-			return Route{}, false
+		if slices.Contains(found[0].ports, q.port) {
+			route.Ports = found[0].route.Ports
+		}
+		if route.Matches = nil; len(found[0].matches) > 0 {
+			route.Matches = []Match{{Methods: []string{q.method}, Paths: []PathMatch{{Type: "exact", Value: q.target.Path}}}}
 		}
 	}
-	_, err := r.Offer(route)
+	route, err := r.Completed(route)
+	if err == nil {
+		_, err = r.Offer(route)
+	}
 	return route, err == nil
 }
 
-// extended is a route like the ones a host has, for one more request.
-func extended(found []*rule, q Request) (Route, bool) {
+// Completed gives a route that says host, ports and matches what the host's routes have besides: how
+// it is reached, scanned and credentialed.
+func (r *Rules) Completed(route Route) (Route, error) {
+	found := r.lookup(strings.TrimPrefix(route.Host, "*."))
+	if len(found) == 0 || strings.HasPrefix(route.Host, "*.") && found[0].route.Host != route.Host {
+		return route, nil
+	}
+	return extended(found, route)
+}
+
+// extended is a route like the ones a host has, with other ports and matches.
+func extended(found []*rule, want Route) (Route, error) {
 	have := found[0].route
 	route := *have
-	if route.Host = q.host; !slices.Contains(found[0].ports, q.port) {
-		route.Ports = []uint16{q.port}
-	}
-	if len(have.Matches) > 0 {
-		route.Matches = []Match{{Methods: []string{q.method}, Paths: []PathMatch{{Type: "exact", Value: q.target.Path}}}}
-	}
-	if have.Host == q.host {
-		return route, true
+	route.Host, route.Ports, route.Matches = want.Host, want.Ports, want.Matches
+	if have.Host == want.Host {
+		return route, nil
 	}
 	// A route for one host takes over from a wildcard, so it must allow what that allows.
 	if len(found) > 1 || have.Auth != nil {
-		return Route{}, false
+		return Route{}, fmt.Errorf("cannot add to the routes of %s: edit the bottle's file", have.Host)
 	}
-	route.Ports = append(slices.Clone(found[0].ports), q.port)
+	route.Ports = append(slices.Clone(found[0].ports), portsOf(&want)...)
 	slices.Sort(route.Ports)
 	route.Ports = slices.Compact(route.Ports)
-	if len(have.Matches) > 0 {
-		route.Matches = append(slices.Clone(have.Matches), route.Matches...)
+	if len(have.Matches) > 0 && len(want.Matches) > 0 {
+		route.Matches = append(slices.Clone(have.Matches), want.Matches...)
+	} else {
+		route.Matches = nil
 	}
-	return route, true
+	return route, nil
 }
 
 func (route *Route) opens() string {

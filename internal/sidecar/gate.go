@@ -17,6 +17,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/guest/wire/mux"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
+	mcptools "github.com/bot-bottle/bot-bottle/internal/service/supervise"
 )
 
 // A connection to the status socket that begins with wire.GateGreeting is no operator's: it is the
@@ -147,9 +148,13 @@ func (p *process) question(ctx context.Context, raw json.RawMessage) wire.GateRe
 }
 
 // peers are the names in the bottle that other processes answer for.
-func (p *process) peers() map[string]egress.Peer {
+func (p *process) peers(tools *mcptools.Server) map[string]egress.Peer {
+	peers := map[string]egress.Peer{}
+	if tools != nil {
+		peers["supervise"], peers["supervise.local"] = tools.Dial, tools.Dial
+	}
 	if p.gateWord.Load() == nil {
-		return nil
+		return peers
 	}
 	dial := func(context.Context) (net.Conn, error) {
 		session := p.gate.Load()
@@ -158,5 +163,6 @@ func (p *process) peers() map[string]egress.Peer {
 		}
 		return session.Open()
 	}
-	return map[string]egress.Peer{plan.GateHost: dial}
+	peers[plan.GateHost] = dial
+	return peers
 }

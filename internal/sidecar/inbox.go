@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/ask"
+	"github.com/bot-bottle/bot-bottle/internal/desk"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
@@ -21,19 +23,41 @@ func (p *process) asker(config Config) ask.Asker {
 	if !config.Supervise {
 		return nil
 	}
-	return asker{p}
+	return lateDesk{p}
 }
 
-// asker finds the desk when it is asked: the desk knows what is in force, so it is made last.
-type asker struct{ p *process }
+// lateDesk finds the desk when it is used: it knows what is in force, so it is made last, before
+// anything of the bottle is served.
+type lateDesk struct{ p *process }
 
 // Ask implements ask.Asker.
-func (a asker) Ask(ctx context.Context, q ask.Question) (ask.Answer, error) {
-	desk := a.p.desk.Load()
-	if desk == nil {
-		return ask.Answer{}, notConfigured()
+func (l lateDesk) Ask(ctx context.Context, q ask.Question) (ask.Answer, error) {
+	return l.p.desk.Load().Ask(ctx, q)
+}
+
+// Submit implements supervise.Inbox.
+func (l lateDesk) Submit(q ask.Question, lifetime time.Duration) (ask.Proposal, error) {
+	return l.p.desk.Load().Submit(q, lifetime)
+}
+
+// Await implements supervise.Inbox.
+func (l lateDesk) Await(ctx context.Context, id string) (ask.Proposal, error) {
+	return l.p.desk.Load().Await(ctx, id)
+}
+
+// Latest implements supervise.Inbox.
+func (l lateDesk) Latest(q ask.Question) (ask.Proposal, bool) { return l.p.desk.Load().Latest(q) }
+
+// Proposal implements supervise.Inbox.
+func (l lateDesk) Proposal(id string) (ask.Proposal, error) { return l.p.desk.Load().Proposal(id) }
+
+// kinds are what can be asked about, and who judges and applies it.
+func (p *process) kinds(config Config) map[ask.Kind]desk.Kind {
+	kinds := map[ask.Kind]desk.Kind{ask.Route: routeKind{p}, ask.Value: valueKind{p.inspectors}}
+	if config.Capability.Form != "" {
+		kinds[ask.Capability] = capabilityKind{config.Capability}
 	}
-	return desk.Ask(ctx, q)
+	return kinds
 }
 
 func (p *process) inboxMethods() map[string]control.Handler {
@@ -50,13 +74,13 @@ func (p *process) proposals(ctx context.Context, params []byte) (any, error) {
 	if err := control.Decode(params, &query); err != nil {
 		return nil, err
 	}
-	desk := p.desk.Load()
-	if desk == nil {
+	inbox := p.desk.Load()
+	if inbox == nil {
 		return nil, notConfigured()
 	}
 	ctx, cancel := context.WithTimeout(ctx, control.LongestWait)
 	defer cancel()
-	s := desk.Snapshot(ctx, query.Since)
+	s := inbox.Snapshot(ctx, query.Since)
 	all := control.Proposals{Revision: s.Revision, Proposals: s.Proposals}
 	for i := range all.Proposals {
 		one := &all.Proposals[i]
@@ -77,11 +101,11 @@ func (p *process) proposal(_ context.Context, params []byte) (any, error) {
 	if err := control.Decode(params, &ref); err != nil {
 		return nil, err
 	}
-	desk := p.desk.Load()
-	if desk == nil {
+	inbox := p.desk.Load()
+	if inbox == nil {
 		return nil, notConfigured()
 	}
-	return desk.Proposal(ref.ID)
+	return inbox.Proposal(ref.ID)
 }
 
 func (p *process) decide(_ context.Context, params []byte) (any, error) {
@@ -90,11 +114,11 @@ func (p *process) decide(_ context.Context, params []byte) (any, error) {
 		return nil, err
 	}
 	by.Candidate = bytes.Clone(by.Candidate) // the message is wiped
-	desk := p.desk.Load()
-	if desk == nil {
+	inbox := p.desk.Load()
+	if inbox == nil {
 		return nil, notConfigured()
 	}
-	return desk.Decide(by)
+	return inbox.Decide(by)
 }
 
 func (p *process) filed(_ context.Context, params []byte) (any, error) {
@@ -102,11 +126,11 @@ func (p *process) filed(_ context.Context, params []byte) (any, error) {
 	if err := control.Decode(params, &ref); err != nil {
 		return nil, err
 	}
-	desk := p.desk.Load()
-	if desk == nil {
+	inbox := p.desk.Load()
+	if inbox == nil {
 		return nil, notConfigured()
 	}
-	return nil, desk.Filed(ref.ID)
+	return nil, inbox.Filed(ref.ID)
 }
 
 // routeKind judges and applies candidates for routes against the policy in force.

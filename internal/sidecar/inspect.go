@@ -23,6 +23,7 @@ type inspectors struct {
 	cleared         *cleared
 	alarms          *alarms
 	approved        *approvals
+	refused         *refusals
 	asker           ask.Asker // set before anything is inspected; nil: nobody can be asked
 }
 
@@ -30,7 +31,7 @@ type inspectors struct {
 func newInspectors(tokens, guarded *Tokens, placeholders []string, sink audit.Sink) *inspectors {
 	i := &inspectors{
 		tokens: tokens, guarded: guarded, placeholders: placeholders,
-		memory: dlp.NewMemory(nil), cleared: newCleared(), alarms: newAlarms(sink), approved: &approvals{},
+		memory: dlp.NewMemory(nil), cleared: newCleared(), alarms: newAlarms(sink), approved: &approvals{}, refused: &refusals{},
 	}
 	i.engine.Store(i.build())
 	return i

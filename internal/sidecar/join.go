@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/ca"
 	"github.com/bot-bottle/bot-bottle/internal/desk"
@@ -23,6 +22,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/service/dns"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
+	mcptools "github.com/bot-bottle/bot-bottle/internal/service/supervise"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/fence"
 	"golang.org/x/sync/errgroup"
@@ -37,6 +37,7 @@ type services struct {
 	ca     *ca.CA
 	egress *egress.Server
 	dns    *dns.Server
+	tools  *mcptools.Server // nil: the agent may not ask
 }
 
 // configure checks the whole setup, makes every part, raises the fence and starts them, in that
@@ -112,16 +113,22 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 	for _, l := range ls.proxy {
 		ways = append(ways, egress.Listener{Listener: l, Destination: destination})
 	}
+	if config.Supervise {
+		s.tools, err = mcptools.New(mcptools.Config{Capability: config.Capability.Form}, mcptools.Deps{Inbox: lateDesk{p}, Bottle: bottleView{p}})
+		if err != nil {
+			return s, err
+		}
+	}
 	s.egress, err = egress.New(egress.Config{Policy: config.Egress, Limits: limits(config.Egress.Limits)}, egress.Deps{
 		Listeners: ways, CA: s.ca, Credentials: p.tokens, Names: s.dns, Audit: p.counted,
-		Inspectors: p.inspectors, Ask: p.asker(config), HostGuard: p.inspectors.refusedName, Peers: p.peers(),
+		Inspectors: p.inspectors, Ask: p.asker(config), HostGuard: p.inspectors.refusedName, Peers: p.peers(s.tools),
 	})
 	if err != nil {
 		return s, fault.New(fault.Invalid, "cannot configure the sidecar: %w", err)
 	}
 	p.egress.Store(s.egress)
 	inbox, err := desk.New(desk.Config{ID: config.ID}, desk.Deps{
-		Journal: p.inbox, Kinds: map[ask.Kind]desk.Kind{ask.Route: routeKind{p}, ask.Value: valueKind{p.inspectors}}, Audit: p.counted, Redact: redact,
+		Journal: p.inbox, Kinds: p.kinds(config), Audit: p.counted, Redact: redact,
 	})
 	if err != nil {
 		return s, err
@@ -136,7 +143,11 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 // start runs the parts in one group, so that the end of one ends all, and returns when all serve.
 func (p *process) start(ctx, running context.Context, group *errgroup.Group, s services) error {
 	var waiting sync.WaitGroup
-	for name, run := range map[string]func(context.Context, func()) error{"egress": s.egress.Run, "dns": s.dns.Run} {
+	parts := map[string]func(context.Context, func()) error{"egress": s.egress.Run, "dns": s.dns.Run}
+	if s.tools != nil {
+		parts["supervise"] = s.tools.Run
+	}
+	for name, run := range parts {
 		waiting.Add(1)
 		group.Go(func() error {
 			return mustRun(running, name, func(ctx context.Context) error { return run(ctx, sync.OnceFunc(waiting.Done)) })

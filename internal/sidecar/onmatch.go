@@ -159,6 +159,7 @@ func describe(f dlp.Finding) string {
 // refuse turns findings into the answer that the agent reads. It never holds what was found.
 func (x *inspection) refuse(found []dlp.Finding, why string) error {
 	names, first := dlp.Names(found), found[0]
+	x.refused.add(x.head.Host, found)
 	reason := fmt.Sprintf("%s holds what looks like a secret (%s)", first.Place, names)
 	guidance := "A secret is not sent to this host. A credential for an API is put in by the sidecar: send the request without it."
 	if strings.HasPrefix(first.Rule, "limit-") {

@@ -3,6 +3,7 @@ package control
 import (
 	"time"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
@@ -29,6 +30,8 @@ type Config struct {
 	Placeholders []string `json:"placeholders,omitempty"`
 	// Supervise is set where a person may be asked. Else what would be held for one is refused.
 	Supervise bool `json:"supervise,omitempty"`
+	// Capability is what the bottle is made of, where the agent may ask for more of that.
+	Capability Capability `json:"capability,omitzero"`
 	// GitGate is the word by which the process of the git gate is known when it joins; "" where the
 	// bottle has none. A bottle with a gate ends with it.
 	GitGate string `json:"git_gate,omitempty"`
@@ -49,6 +52,19 @@ type Setup struct {
 	Config  Config            `json:"config"`
 	Secrets map[string]string `json:"secrets"`
 }
+
+// Capability is what a bottle is made of. The zero value is a bottle that is as it is.
+type Capability struct {
+	Form       string        `json:"form,omitempty"`       // ByDockerfile or ByPackages
+	Dockerfile string        `json:"dockerfile,omitempty"` // the one in use
+	Packages   []ask.Package `json:"packages,omitempty"`   // what was added to it
+}
+
+// The forms of a capability.
+const (
+	ByDockerfile = "dockerfile"
+	ByPackages   = "packages"
+)
 
 // Renewal is the new value of a reference that the sidecar has: the next request that needs it gets
 // it, and what is looked for in requests and kept out of the log knows both.
