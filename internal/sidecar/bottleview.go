@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
@@ -47,6 +48,6 @@ func (v bottleView) HeldValue(fingerprint, host string) (json.RawMessage, string
 }
 
 // HeldPush implements supervise.Bottle.
-func (v bottleView) HeldPush(fingerprint string) (json.RawMessage, string, error) {
-	return nil, "", fault.New(fault.NotFound, "cannot ask: no push was refused for a finding with the fingerprint %q", fingerprint)
+func (v bottleView) HeldPush(fingerprint string) (ask.Question, error) {
+	return v.p.pushes.find(fingerprint)
 }

@@ -136,6 +136,9 @@ func (p *process) question(ctx context.Context, raw json.RawMessage) wire.GateRe
 	var answer ask.Answer
 	if err == nil {
 		answer, err = desk.Ask(ctx, q)
+		if err != nil || answer.Verdict != ask.Approved {
+			p.pushes.add(q)
+		}
 	}
 	if err != nil {
 		return wire.GateReply{Problem: err.Error()}

@@ -1,11 +1,13 @@
 package sidecar
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/service/dlp"
 )
@@ -51,4 +53,36 @@ func (r *refusals) find(fingerprint, host string) (candidate json.RawMessage, ru
 	}
 	candidate, err = json.Marshal(all)
 	return candidate, strings.Join(names, ", "), err
+}
+
+// maxPushes is how many refused pushes are remembered for a later question.
+const maxPushes = 32
+
+// pushes are the questions about pushes that were not approved.
+type pushes struct {
+	mu   sync.Mutex // guards last
+	last []ask.Question
+}
+
+func (h *pushes) add(q ask.Question) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.last) >= maxPushes {
+		h.last = h.last[1:]
+	}
+	h.last = append(h.last, q)
+}
+
+// find returns the last question about a push with a finding of that fingerprint.
+func (h *pushes) find(fingerprint string) (ask.Question, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if word, err := json.Marshal(fingerprint); err == nil && len(fingerprint) >= 8 {
+		for _, q := range slices.Backward(h.last) {
+			if bytes.Contains(q.Candidate, word) {
+				return q, nil
+			}
+		}
+	}
+	return ask.Question{}, fault.New(fault.NotFound, "cannot ask: no push was refused for a finding with the fingerprint %q", fingerprint)
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/ca"
 	"github.com/bot-bottle/bot-bottle/internal/desk"
@@ -128,7 +129,7 @@ func (p *process) make(config Config, ls listeners) (s services, err error) {
 	}
 	p.egress.Store(s.egress)
 	inbox, err := desk.New(desk.Config{ID: config.ID}, desk.Deps{
-		Journal: p.inbox, Kinds: p.kinds(config), Audit: p.counted, Redact: redact,
+		Journal: p.inbox, Kinds: p.kinds(config), Standing: []ask.Kind{ask.Push}, Audit: p.counted, Redact: redact,
 	})
 	if err != nil {
 		return s, err

@@ -44,6 +44,7 @@ type process struct {
 	inspectors *inspectors
 	redactor   atomic.Pointer[secret.Redactor]
 	egress     atomic.Pointer[egress.Server]
+	pushes     pushes
 	desk       atomic.Pointer[desk.Desk]
 	gateWord   atomic.Pointer[string] // set before egress; nil where the bottle has no git gate
 	gate       atomic.Pointer[mux.Session]

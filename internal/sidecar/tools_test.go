@@ -222,21 +222,3 @@ func TestAHeldValueIsAskedForByItsFingerprint(t *testing.T) {
 		t.Errorf("after the approval: %d %s", status, body)
 	}
 }
-
-func TestASilentOperatorIsPending(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it waits half a minute")
-	}
-	t.Parallel()
-	_, client, operator := supervised(t)
-	s := tools(t, client)
-	began := time.Now()
-	out := call(t, s, "egress-allow", map[string]any{"host": "new.example.net", "justification": "x"})
-	if out.Status != "pending" || time.Since(began) < 25*time.Second {
-		t.Errorf("after %s it says %s", time.Since(began), out.text)
-	}
-	p := firstOpen(t, operator)
-	if p.ID != out.ID || p.Held != 0 {
-		t.Errorf("open is %+v", p)
-	}
-}

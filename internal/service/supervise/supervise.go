@@ -55,8 +55,8 @@ type Bottle interface {
 	// HeldValue finds a value that the scanner held back, by the fingerprint that its refusal told,
 	// as the candidate of a question; title says in a line what it is.
 	HeldValue(fingerprint, host string) (candidate json.RawMessage, title string, err error)
-	// HeldPush does the same for a finding that the git gate held a push back for.
-	HeldPush(fingerprint string) (candidate json.RawMessage, title string, err error)
+	// HeldPush is the question of the last push that the git gate held back for a finding.
+	HeldPush(fingerprint string) (ask.Question, error)
 }
 
 // Deps are what the server works with.

@@ -224,13 +224,12 @@ func (s *Server) tokenAllow(ctx context.Context, in tokenInput) (Outcome, error)
 }
 
 func (s *Server) pushAllow(ctx context.Context, in pushInput) (Outcome, error) {
-	candidate, title, err := s.deps.Bottle.HeldPush(in.Fingerprint)
+	q, err := s.deps.Bottle.HeldPush(in.Fingerprint)
 	if err != nil {
 		return Outcome{}, err
 	}
-	return s.propose(ctx, ask.Question{
-		Kind: ask.Push, Key: in.Fingerprint, Title: title, Words: in.Justification, Candidate: candidate, Scopes: []ask.Scope{ask.Run},
-	})
+	q.Words, q.Scopes = in.Justification, []ask.Scope{ask.Run}
+	return s.propose(ctx, q)
 }
 
 func (s *Server) proposalStatus(_ context.Context, in statusInput) (Outcome, error) {
