@@ -239,13 +239,32 @@ func (s *scan) hex(v view, lo, hi int, text []byte, step string) {
 // decoded takes what was read at an alignment. Any but the first is a guess, and so is what a run
 // holds once it is turned.
 func (s *scan) decoded(v view, lo, hi int, out []byte, step string, skip int) {
-	if skip > 0 || strings.Contains(step, ", ") {
+	if skip > 0 || strings.Contains(step, ", ") || !several(v.text[lo:hi]) {
 		if len(out) >= 6 && worth(out) {
 			s.follow(v, lo, hi, out, step)
 		}
 		return
 	}
 	s.child(v, lo, hi, out, step)
+	if len(out) <= tiny {
+		s.combined(v.next(lo, hi, step), out)
+	}
+}
+
+// several reports whether a run has digits and letters: a word is rarely packed data.
+func several(run []byte) bool {
+	kinds := uint8(0)
+	for _, b := range run[:min(len(run), 256)] {
+		switch c := class[b]; {
+		case c&inUpper != 0:
+			kinds |= 1
+		case c&inLower != 0:
+			kinds |= 2
+		case b >= '0' && b <= '9':
+			kinds |= 4
+		}
+	}
+	return kinds > 4
 }
 
 var digits64 = func() (t [256]uint8) {

@@ -140,6 +140,9 @@ func (s *scan) spelled(v view, lo, hi int, items [][]byte) {
 			}
 		}
 		s.child(v, lo, hi, out, base.name)
+		if base.n == 10 && len(out) <= tiny {
+			s.combined(v.next(lo, hi, base.name), out)
+		}
 	}
 }
 

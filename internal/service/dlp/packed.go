@@ -81,17 +81,35 @@ func inflated(p []byte) []byte {
 	src := bytes.NewReader(p)
 	r := inflater(src)
 	defer r.(io.Closer).Close() //nolint:errcheck,forcetypeassert // it is pooled
-	out := make([]byte, 64<<10)
-	n, err := io.ReadFull(r, out)
-	out = out[:n]
+	var first [256]byte
+	n, err := io.ReadFull(r, first[:])
+	if !inflatedText(first[:n]) {
+		return nil
+	}
+	out := first[:n]
+	if err == nil {
+		var rest bytes.Buffer
+		_, err = io.CopyN(&rest, r, maxInflated)
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // it ends, somewhere
+		}
+		out = append(out, rest.Bytes()...)
+		n = len(out)
+	}
 	whole := errors.Is(err, io.ErrUnexpectedEOF) && src.Len() <= 16 || err == nil
 	if n < 12 || !whole && n < 256 {
 		return nil
 	}
-	odd := 0
+	return bytes.Clone(out)
+}
+
+const maxInflated = 1 << 20
+
+// inflatedText tells text, of which there is some variety, from what noise inflates to.
+func inflatedText(p []byte) bool {
+	odd, kindsSeen := 0, 0
 	var seen [256]bool
-	kindsSeen := 0
-	for _, b := range out {
+	for _, b := range p {
 		if kinds[b]&(isText|isHigh) == 0 {
 			odd++
 		}
@@ -100,10 +118,7 @@ func inflated(p []byte) []byte {
 			kindsSeen++
 		}
 	}
-	if (odd*16 > n || kindsSeen < 10) && magic(out) == "" {
-		return nil
-	}
-	return out
+	return odd*16 <= len(p) && kindsSeen >= 10 || magic(p) != ""
 }
 
 var errTooMuch = errors.New("it unpacks to too much")

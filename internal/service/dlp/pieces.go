@@ -35,13 +35,41 @@ func (c *pieces) add(lo, hi int, part []byte) {
 
 func (c *pieces) flush() {
 	if len(c.parts) >= 2 && c.size >= minGlued-4 {
-		c.s.perhaps(c.v, c.lo, c.hi, bytes.Join(c.parts, nil), c.step)
-		if len(c.parts) <= 64 {
-			slices.Reverse(c.parts)
-			c.s.perhaps(c.v, c.lo, c.hi, bytes.Join(c.parts, nil), stepBackwards)
-		}
+		c.glue()
 	}
 	c.parts, c.size = c.parts[:0], 0
+}
+
+func (c *pieces) glue() {
+	whole := bytes.Join(c.parts, nil)
+	if !lottery(whole) {
+		// Words: none of the rules, but perhaps one of the bottle's own.
+		if c.s.use.Known && len(c.s.t.secrets) > 0 {
+			c.s.leaf(c.v.next(c.lo, c.hi, c.step), whole)
+		}
+		return
+	}
+	c.s.perhaps(c.v, c.lo, c.hi, whole, c.step)
+	if len(c.parts) <= 64 {
+		slices.Reverse(c.parts)
+		c.s.perhaps(c.v, c.lo, c.hi, bytes.Join(c.parts, nil), stepBackwards)
+	}
+}
+
+// lottery reports whether some of a text could be drawn by lot.
+func lottery(p []byte) bool {
+	digits, uppers, lowers := 0, 0, 0
+	for _, b := range p {
+		switch c := class[b]; {
+		case c&inUpper != 0:
+			uppers++
+		case c&inLower != 0:
+			lowers++
+		case b >= '0' && b <= '9':
+			digits++
+		}
+	}
+	return digits >= 2 && digits*16 >= len(p) || uppers >= 4 && lowers >= 4 && uppers*8 >= lowers || uppers >= 12 && uppers >= lowers
 }
 
 // joined glues values that stand apart: the strings of an array, the values of an object or a

@@ -1,7 +1,6 @@
 package dlp
 
 import (
-	"bytes"
 	"hash/maphash"
 	"slices"
 	"unicode/utf8"
@@ -68,7 +67,7 @@ func (e *Engine) Scan(text []byte, place string, use Detectors) []Finding {
 
 func (s *scan) look(v view) {
 	m, p := len(s.marks), len(s.packs)
-	s.marks, s.packs = survey(v.text, s.marks, s.packs)
+	s.marks, s.packs = survey(v.text, v.guess > 0, s.marks, s.packs)
 	marks, packs := s.marks[m:], s.packs[p:]
 	s.match(v, marks)
 	if s.use.Patterns {
@@ -93,9 +92,7 @@ func (s *scan) child(v view, lo, hi int, out []byte, step string) {
 		s.noise(v, lo, hi, out, step)
 		return
 	}
-	if s.follow(v, lo, hi, out, step) && len(out) <= tiny {
-		s.combined(v.next(lo, hi, step), out)
-	}
+	s.follow(v, lo, hi, out, step)
 }
 
 // perhaps takes what a decoder made of a text that did not look as if it were for that decoder: at
@@ -247,54 +244,6 @@ func (s *scan) keywords(v view, marks []mark, lo, hi int) {
 	})
 }
 
-// dismissed reports whether nothing that the rule finds can stand by its keyword.
-func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
-	r := hit.rule
-	switch {
-	case !s.use.Patterns, v.leaf && hit.turn != straight, r.Digits > 0 && !numberBy(v.text, at, r.Digits), !r.Short && !s.near(v.text, marks, at, hit.turn):
-		return true
-	case r.Weak:
-		return v.guess > 0 || v.leaf || hit.turn != straight
-	case r.Generic:
-		return v.guess > 0 || v.leaf || !assigned(v.text[at:], s.more && v.ends)
-	}
-	return false
-}
-
-// near reports whether a run of bytes that could be a secret stands by a keyword: twelve of a
-// token's with a digit or with letters of both cases among them. It spares the rules most words.
-func (s *scan) near(p []byte, marks []mark, at int, t turn) bool {
-	lo, hi := max(0, at-48), min(len(p), at+200)
-	if t == reversed {
-		lo, hi = max(0, at-200), min(len(p), at+48)
-	}
-	if hi < len(p) && lo > 0 {
-		drawn := mark(0)
-		for b := lo / block; b <= hi/block && b < len(marks); b++ {
-			drawn |= marks[b]
-		}
-		if drawn&markDrawn == 0 {
-			return false
-		}
-	}
-	run, kinds := 0, uint8(0)
-	for _, b := range p[lo:hi] {
-		if !tokenByte[b] {
-			run, kinds = 0, 0
-			continue
-		}
-		run++
-		if b >= '0' && b <= '9' {
-			kinds |= inUpper | inLower
-		}
-		kinds |= class[b] & (inUpper | inLower)
-		if run >= 12 && kinds == inUpper|inLower || run >= 16 && kinds == inUpper {
-			return true
-		}
-	}
-	return run >= 12 && (hi == len(p) || lo == 0)
-}
-
 const (
 	before = 160 // bytes of a match before its keyword
 	reach  = 640 // and after it; a match that touches the end is tried again with more
@@ -306,8 +255,11 @@ func (s *scan) regions(v view, k ruleHit, hits []int) {
 		far = overlap
 	}
 	back, ahead := before, far
+	if k.rule.Glued && !k.rule.Long {
+		back, ahead = 48, 256
+	}
 	if k.turn == reversed {
-		back, ahead = far, before
+		back, ahead = ahead, back
 	}
 	for i := 0; i < len(hits); {
 		lo, hi := max(0, hits[i]-back), min(len(v.text), hits[i]+ahead)
@@ -391,90 +343,4 @@ func (s *scan) add(v view, lo, hi int, rule, step string, value []byte) {
 		}
 	}
 	s.out = append(s.out, f)
-}
-
-// assigned reports whether what follows a word such as "token" can be a random value that is
-// assigned to it: an operator nearby and behind it ten bytes, two of them digits. It spares the
-// costliest rule most of its work, and ordinary code most of its false alarms.
-func assigned(p []byte, cut bool) bool {
-	cut = cut && len(p) <= 240
-	p = p[:min(len(p), 240)]
-	i := 3
-	for ; i < len(p) && i < 44; i++ {
-		switch p[i] {
-		case '=', ':', '>', ',', '|', '?':
-			goto value
-		case '\n', '(', ')', '{', '}', ';', '<':
-			return false
-		}
-	}
-	return false
-value:
-	if bytes.HasSuffix(p[:i], []byte("h1")) || bytes.HasSuffix(p[:i], []byte("sha256")) { // go.sum, images
-		return false
-	}
-	for n := 0; i < len(p) && n < 10; i, n = i+1, n+1 {
-		switch p[i] {
-		case '=', ':', '>', '|', '?', ' ', '\t', '\n', '\r', '\'', '"', '`', ',':
-			continue
-		}
-		break
-	}
-	start := i
-	if bytes.HasPrefix(p[i:], []byte("sha")) {
-		return false // a lock file's digest
-	}
-	for i < len(p) && tokenByte[p[i]] && p[i] != ';' && p[i] != ':' && p[i] != '&' {
-		i++
-	}
-	if cut && i == len(p) {
-		return false // the next window sees the whole value
-	}
-	return random(p[start:i], strong(p))
-}
-
-// random reports whether a value looks drawn rather than written: some piece of it, between its
-// separators, mixes letters and digits, and the whole is no UUID and no hash in hex.
-func random(value []byte, strong bool) bool { //nolint:cyclop // one case a form, in the order they are told apart
-	if len(value) < 10 {
-		return false
-	}
-	hexes, pieces := true, 0
-	letters, digits, turns := 0, 0, 0
-	var last uint8
-	for i := 0; i <= len(value); i++ {
-		if i == len(value) || value[i] == '-' || value[i] == '_' || value[i] == '.' {
-			if letters >= 2 && digits >= 2 && turns >= 3 {
-				pieces++
-			}
-			letters, digits, turns, last = 0, 0, 0, 0
-			continue
-		}
-		b := value[i]
-		hexes = hexes && class[b]&inHex != 0
-		kind := class[b] & (inUpper | inLower)
-		if kind != 0 {
-			letters++
-		} else {
-			digits++
-		}
-		if kind != last && last|kind != 0 {
-			turns++
-		}
-		last = kind
-	}
-	uuid := len(value) >= 36 && value[8] == '-' && value[13] == '-' && value[18] == '-' && value[23] == '-'
-	hash := hexes && (len(value) == 32 || len(value) == 40 || len(value) == 64 || len(value) == 96 || len(value) == 128)
-	return strong && (uuid || hash) || pieces > 0 && !uuid && !hash
-}
-
-// strong reports whether a word says by itself that a secret follows, be it a UUID or a hash.
-func strong(p []byte) bool {
-	low := bytes.ToLower(p[:min(len(p), 10)])
-	for _, word := range []string{"secret", "credential", "passw", "api_token", "api_key", "apikey", "api-key"} {
-		if bytes.HasPrefix(low, []byte(word)) {
-			return true
-		}
-	}
-	return false
 }

@@ -85,15 +85,16 @@ type masks struct {
 	turns, numbers, singles, digits int
 }
 
-// survey appends a mark for each block of p, and where compressed data may begin.
-func survey(p []byte, marks []mark, packs []int) ([]mark, []int) {
+// survey appends a mark for each block of p, and where compressed data may begin. What a guess led
+// to has to look odd, however short it is.
+func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 	var last masks
 	var tail [block]byte
 	bar, all := oddTurns, mark(0)
 	if len(p) <= small {
 		bar = oddSmall
 	}
-	if len(p) <= tiny {
+	if len(p) <= tiny && !guess {
 		all = markOdd
 	}
 	for at := 0; at < len(p); at += block {
@@ -190,14 +191,17 @@ func odd(q *[block]byte, m, last *masks, bar int) bool {
 	upper := m.upper<<1 | last.upper>>63
 	digit := m.digit<<1 | last.digit>>63
 	starts := m.alnum &^ (m.alnum<<1 | last.alnum>>63)
-	if bits.OnesCount64(m.text) < mostText && m.text4&(m.text4<<4|last.text4>>60) == 0 {
-		// Noise: runs, and bytes at equal distances, as those of UTF-16 and of short records.
-		if m.word8&(m.word8<<8|last.word8>>56) != 0 {
-			return true
-		}
+	noise := bits.OnesCount64(m.text) < mostText
+	if noise {
+		// Runs, and bytes at equal distances, as those of UTF-16 and of short records.
 		two, three, four := starts&(starts>>2), starts&(starts>>3), starts&(starts>>4)
 		two, three, four = two&(two>>4), three&(three>>6), four&(four>>8)
-		return two&(two>>8)|three&(three>>12)|four&(four>>16) != 0
+		if two&(two>>8)|three&(three>>12)|four&(four>>16)|m.word8&(m.word8<<8|last.word8>>56) != 0 {
+			return true
+		}
+		if m.text4&(m.text4<<4|last.text4>>60) == 0 {
+			return false
+		}
 	}
 	humps := m.lower >> 1 &^ (1 << 63) // what follows is lower
 	turns := m.upper&lower&^humps | m.upper&digit | m.digit&(lower|upper) | m.lower&digit
@@ -206,6 +210,9 @@ func odd(q *[block]byte, m, last *masks, bar int) bool {
 		m.turns += 2 * bits.OnesCount64(between)
 	}
 	m.digits = bits.OnesCount64(m.digit)
+	if noise {
+		return m.turns >= oddTurns-1
+	}
 	m.numbers = bits.OnesCount64(m.digit &^ digit)
 	m.singles = bits.OnesCount64(starts &^ (m.alnum >> 1))
 	n := m.turns + last.turns

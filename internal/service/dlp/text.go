@@ -117,7 +117,7 @@ func (s *scan) base85(v view, lo, hi int, text []byte, digits *[256]int16, step 
 			return
 		}
 	}
-	s.child(v, lo, hi, out, step)
+	s.perhaps(v, lo, hi, out, step)
 }
 
 // unicode reads letters that only look like, or hide between, those of a token: full width,

@@ -13,7 +13,7 @@ func (s *scan) leaf(next view, out []byte) {
 	}
 	next.text, next.leaf = out, true
 	m, p := len(s.marks), len(s.packs)
-	s.marks, s.packs = survey(out, s.marks, s.packs)
+	s.marks, s.packs = survey(out, true, s.marks, s.packs)
 	s.match(next, s.marks[m:])
 	s.marks, s.packs = s.marks[:m], s.packs[:p]
 }

@@ -1,9 +1,11 @@
 package rules
 
+import "bytes"
+
 // keys are private keys and passwords, whoever they are for.
 func keys() []*Rule {
 	return []*Rule{
-		{ID: "private-key-block", Regex: `-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\s\\nr"'+,]|[A-Za-z0-9+/=:-]){40,}`, Keywords: []string{"private key"}},
+		{ID: "private-key-block", Regex: `-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\s\\nr"'+,]|[A-Za-z0-9+/=:-]){40,}`, Keywords: []string{"private key"}, check: keyBlock},
 		{ID: "putty-key", Regex: `PuTTY-User-Key-File-[23]:`, Keywords: []string{"putty-user-key-file"}},
 		{ID: "age-key", Regex: `AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}`, Keywords: []string{"age-secret-key-1"}},
 		{ID: "json-web-token", Regex: `ey[A-Za-z0-9_-]{15,}\.ey[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{16,}`, Keywords: []string{"ey"}, check: jwt},
@@ -32,4 +34,24 @@ func money() []*Rule {
 		{ID: "card-with-code", Regex: `(?i)(?:^|\D)((?:\d[ -]?){12,18}\d)\D{1,40}(?:cvv|cvc|cvn|security code)`, Keywords: []string{"cvv", "cvc", "cvn", "security code"}, check: cardNumber},
 		{ID: "iban", Regex: `(?i)(?:iban|account|konto|bank|sepa|bic|swift|transfer|payee)[^A-Z0-9]{0,20}(?:(?:no|nr|number|is|to)[^A-Z0-9]{1,6})?([A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30})`, Keywords: []string{"iban", "account", "konto", "bank", "sepa", "swift", "transfer", "payee"}, check: iban},
 	}
+}
+
+// keyBlock reports whether a block holds a key, not a row of placeholders.
+func keyBlock(block []byte) bool {
+	body := bytes.TrimPrefix(block, []byte("-----BEGIN"))
+	if _, after, ok := bytes.Cut(body, []byte("-----")); ok {
+		body = after
+	}
+	if before, _, ok := bytes.Cut(body, []byte("-----")); ok {
+		body = before
+	}
+	var seen [256]bool
+	kinds := 0
+	for _, b := range body {
+		if !seen[b] {
+			seen[b] = true
+			kinds++
+		}
+	}
+	return kinds >= 16
 }

@@ -35,6 +35,12 @@ type Rule struct {
 	Digits int `json:"-"`
 	// Weak rules go by a word that stands in any hash: a guess must not lead to them.
 	Weak bool `json:"-"`
+	// Named rules find what a name is given as its value. Distinct ones go by a mark that no word has.
+	Named, Distinct bool `json:"-"`
+	// Glued rules' secrets begin with a keyword, or nearly so.
+	Glued bool `json:"-"`
+	// Dotted rules' secrets go on behind a dot. URL rules go by what stands before a host.
+	Dotted, URL bool `json:"-"`
 
 	check   func(secret []byte) bool
 	certain func(secret []byte) bool // such a one is found whatever it looks like
@@ -64,12 +70,17 @@ func All() []*Rule {
 	for _, r := range all {
 		r.compile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
 		r.Generic = r.ID == "generic-api-key"
-		r.Short = strings.HasPrefix(r.ID, "curl-") || r.ID == "connection-string" || strings.HasPrefix(r.ID, "card-") || r.ID == "iban" || r.ID == "netrc-password" || r.ID == "docker-auth" || r.ID == "stellar-seed" || r.ID == "nats-seed" || strings.Contains(r.ID, "password")
+		r.Short = strings.HasPrefix(r.ID, "curl-") || r.ID == "connection-string" || strings.HasPrefix(r.ID, "card-") || r.ID == "iban" || r.ID == "netrc-password" || r.ID == "docker-auth" || strings.Contains(r.ID, "password")
 		r.Long = strings.HasPrefix(r.ID, "jwt") || r.ID == "json-web-token" || strings.HasPrefix(r.ID, "private-key")
 		if strings.HasPrefix(r.ID, "card-") || r.ID == "iban" {
 			r.Digits = 11
 		}
 		r.Weak = slices.ContainsFunc(r.Keywords, func(k string) bool { return strings.Trim(k, "0123456789abcdef") == "" })
+		r.Named = r.Generic || strings.Contains(r.Regex, "(?:=|>|") || strings.Contains(r.Regex, "[:=]") || strings.Contains(r.Regex, `\s*=`) || strings.HasPrefix(r.ID, "curl-")
+		r.Distinct = !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) < 3 || !strings.ContainsAny(k, "_-.") })
+		r.Glued = !r.Named && !r.Short && (r.Distinct || !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) > 4 }))
+		r.Dotted = r.ID == "jwt" || r.ID == "json-web-token"
+		r.URL = r.ID == "connection-string"
 		r.global = file.Allow
 		prepare(r.Allow)
 	}

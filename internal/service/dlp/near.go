@@ -1,0 +1,205 @@
+package dlp
+
+import (
+	"bytes"
+	"strings"
+)
+
+// dismissed reports whether nothing that the rule finds can stand by its keyword.
+func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
+	r, last := hit.rule, ""
+	if len(v.steps) > 0 {
+		last = v.steps[len(v.steps)-1]
+	}
+	switch {
+	case last == stepJoined && r.Named, last == stepBackwards && !r.Distinct: // what stood between is gone
+		return true
+	case !s.use.Patterns, v.leaf && hit.turn != straight, r.Digits > 0 && !numberBy(v.text, at, r.Digits), !r.Short && !near(v.text, marks, at, hit):
+		return true
+	case r.URL && hit.turn == straight && !credentials(v.text[at:]):
+		return true
+	case r.Weak:
+		return v.guess > 0 || v.leaf || hit.turn != straight
+	case r.Generic:
+		return v.guess > 0 || v.leaf || !assigned(v.text[at:], s.more && v.ends)
+	}
+	return false
+}
+
+// near reports whether a run of bytes that could be a secret stands by a keyword: twelve of a
+// token's with a digit or with letters of both cases among them. It spares the rules most words.
+func near(p []byte, marks []mark, at int, hit ruleHit) bool {
+	lo, hi := max(0, at-48), min(len(p), at+200)
+	if hit.turn == reversed {
+		lo, hi = max(0, at-200), min(len(p), at+48)
+	}
+	if hi < len(p) && lo > 0 {
+		drawn := mark(0)
+		for b := lo / block; b <= hi/block && b < len(marks); b++ {
+			drawn |= marks[b]
+		}
+		if drawn&markDrawn == 0 {
+			return false
+		}
+	}
+	if hit.rule.Glued {
+		return glue(p, at, hit)
+	}
+	run, kinds := 0, uint8(0)
+	for _, b := range p[lo:hi] {
+		if !tokenByte[b] {
+			run, kinds = 0, 0
+			continue
+		}
+		run++
+		if b >= '0' && b <= '9' {
+			kinds |= inUpper | inLower
+		}
+		kinds |= class[b] & (inUpper | inLower)
+		if run >= 12 && kinds == inUpper|inLower || run >= 16 && kinds == inUpper {
+			return true
+		}
+	}
+	return run >= 12 && (hi == len(p) || lo == 0)
+}
+
+// glue reports whether a keyword with which a secret begins stands in a run as long as one.
+func glue(p []byte, at int, hit ruleHit) bool {
+	digits, uppers, lowers, n := 0, 0, 0, 0
+	step := 1
+	if hit.turn == reversed {
+		at, step = at+hit.size-1, -1
+	}
+	i := at
+	for ; i >= 0 && i < len(p) && n < 64 && solidByte[p[i]]; i, n = i+step, n+1 {
+		switch c := class[p[i]]; {
+		case c&inUpper != 0:
+			uppers++
+		case c&inLower != 0:
+			lowers++
+		case p[i] >= '0' && p[i] <= '9':
+			digits++
+		}
+	}
+	if i < 0 || i == len(p) {
+		return true // more of it may come
+	}
+	if n < minRun || digits == 0 && (uppers < 3 || lowers < 3) && uppers < 12 {
+		return false
+	}
+	if hit.rule.Dotted && hit.turn != reversed {
+		for i = at; i < len(p) && class[p[i]]&in64 != 0; i++ {
+		}
+		return i+1 >= len(p) || p[i] == '.'
+	}
+	return true
+}
+
+// credentials reports whether what follows "://" has a name and a password before a host.
+func credentials(p []byte) bool {
+	colon := false
+	for _, b := range p[3:min(len(p), 260)] {
+		switch b {
+		case ':':
+			colon = true
+		case '@':
+			return colon
+		case '/', '"', '\'', '<', '>', ' ', '\n', '\t', '\r':
+			return false
+		}
+	}
+	return true
+}
+
+var solidByte = func() (t [256]bool) {
+	for b := byte('!'); b <= '~'; b++ {
+		t[b] = strings.IndexByte("\"'`<>(),{}[]", b) < 0
+	}
+	return t
+}()
+
+// assigned reports whether what follows a word such as "token" can be a random value that is
+// assigned to it: an operator nearby and behind it ten bytes, two of them digits. It spares the
+// costliest rule most of its work, and ordinary code most of its false alarms.
+func assigned(p []byte, cut bool) bool {
+	cut = cut && len(p) <= 240
+	p = p[:min(len(p), 240)]
+	i := 3
+	for ; i < len(p) && i < 44; i++ {
+		switch p[i] {
+		case '=', ':', '>', ',', '|', '?':
+			goto value
+		case '\n', '(', ')', '{', '}', ';', '<':
+			return false
+		}
+	}
+	return false
+value:
+	if bytes.HasSuffix(p[:i], []byte("h1")) || bytes.HasSuffix(p[:i], []byte("sha256")) { // go.sum, images
+		return false
+	}
+	for n := 0; i < len(p) && n < 10; i, n = i+1, n+1 {
+		switch p[i] {
+		case '=', ':', '>', '|', '?', ' ', '\t', '\n', '\r', '\'', '"', '`', ',':
+			continue
+		}
+		break
+	}
+	start := i
+	if bytes.HasPrefix(p[i:], []byte("sha")) {
+		return false // a lock file's digest
+	}
+	for i < len(p) && tokenByte[p[i]] && p[i] != ';' && p[i] != ':' && p[i] != '&' {
+		i++
+	}
+	if cut && i == len(p) {
+		return false // the next window sees the whole value
+	}
+	return random(p[start:i], strong(p))
+}
+
+// random reports whether a value looks drawn rather than written: some piece of it, between its
+// separators, mixes letters and digits, and the whole is no UUID and no hash in hex.
+func random(value []byte, strong bool) bool { //nolint:cyclop // one case a form, in the order they are told apart
+	if len(value) < 10 {
+		return false
+	}
+	hexes, pieces := true, 0
+	letters, digits, turns := 0, 0, 0
+	var last uint8
+	for i := 0; i <= len(value); i++ {
+		if i == len(value) || value[i] == '-' || value[i] == '_' || value[i] == '.' {
+			if letters >= 2 && digits >= 2 && turns >= 3 {
+				pieces++
+			}
+			letters, digits, turns, last = 0, 0, 0, 0
+			continue
+		}
+		b := value[i]
+		hexes = hexes && class[b]&inHex != 0
+		kind := class[b] & (inUpper | inLower)
+		if kind != 0 {
+			letters++
+		} else {
+			digits++
+		}
+		if kind != last && last|kind != 0 {
+			turns++
+		}
+		last = kind
+	}
+	uuid := len(value) >= 36 && value[8] == '-' && value[13] == '-' && value[18] == '-' && value[23] == '-'
+	hash := hexes && (len(value) == 32 || len(value) == 40 || len(value) == 64 || len(value) == 96 || len(value) == 128)
+	return strong && (uuid || hash) || pieces > 0 && !uuid && !hash
+}
+
+// strong reports whether a word says by itself that a secret follows, be it a UUID or a hash.
+func strong(p []byte) bool {
+	low := bytes.ToLower(p[:min(len(p), 10)])
+	for _, word := range []string{"secret", "credential", "passw", "api_token", "api_key", "apikey", "api-key"} {
+		if bytes.HasPrefix(low, []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
