@@ -23,6 +23,7 @@ const (
 	Agents = "agents" // the providers' programs, installed by scripts/setup
 	SSHD   = "sshd"   // OpenSSH's server, and git
 	Tmux   = "tmux"   // a terminal that tests can drive
+	H2     = "h2"     // h2spec and the clients of nghttp2
 )
 
 // Require goes on when missing is nil. Otherwise it skips the test, or fails it where the need is

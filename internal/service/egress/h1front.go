@@ -145,18 +145,20 @@ func (f *front) malformed(a *arrival, err error) {
 	if err == io.EOF || errors.As(err, &timeout) && !timeout.Timeout() { //nolint:errorlint // a bare EOF: nothing came
 		return
 	}
-	f.s.refusedConnection(a, "malformed request: "+err.Error())
-	r := malformed(err.Error())
-	r.Host, r.Port = a.name, a.port
-	status := 400
-	if errors.Is(err, errHeadTooLarge) || errors.Is(err, errFieldCount) {
-		status = 431
-	}
-	if errors.As(err, &timeout) {
-		status = 408
-	}
-	if errors.Is(err, errExpect) {
+	status, r := 400, malformed(err.Error())
+	switch {
+	case errors.Is(err, errHeadTooLarge), errors.Is(err, errFieldCount):
+		status, r = 431, limited("header_bytes", err.Error())
+	case errors.As(err, &timeout):
+		status, r = 408, limited("head", "the head did not arrive in time")
+	case errors.Is(err, errExpect):
 		status = 417
+	}
+	r.Host, r.Port = a.name, a.port
+	if r.Layer == policy.LayerLimit {
+		f.s.limitedConnection(a, r)
+	} else {
+		f.s.refusedConnection(a, "malformed request: "+err.Error())
 	}
 	_, _ = f.write(&incoming{line: requestLine{method: "GET", minor: 1}}, r.response(status), false)
 	f.drain(f.br)

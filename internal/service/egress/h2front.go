@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -25,28 +26,63 @@ func (s *Server) serveH2(ctx context.Context, base *agentConn, conn *tls.Conn, a
 	if a.full {
 		idle = s.limits.FirstByteDeny
 	}
+	var broke atomic.Pointer[string]
+	metered := s.meterH2(base, conn)
 	server := &http2.Server{
 		MaxConcurrentStreams: s.limits.Streams,
-		IdleTimeout:          idle,
-		ReadIdleTimeout:      30 * time.Second,
-		PingTimeout:          15 * time.Second,
-		WriteByteTimeout:     s.limits.Stall,
+		MaxReadFrameSize:     maxFrame,
+		CountError: func(kind string) {
+			if !strings.HasPrefix(kind, "stream_") || strings.Contains(kind, "over_max_streams") {
+				broke.CompareAndSwap(nil, &kind) // a stream's own end is no attack: both sides race to it
+			}
+		},
+		IdleTimeout:      idle,
+		ReadIdleTimeout:  30 * time.Second,
+		PingTimeout:      15 * time.Second,
+		WriteByteTimeout: s.limits.Stall,
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		streams.Add(1)
 		defer streams.Done()
 		s.stream(a, w, r)
 	})
-	server.ServeConn(conn, &http2.ServeConnOpts{
+	server.ServeConn(metered, &http2.ServeConnOpts{
 		Context:    ctx,
 		Handler:    handler,
-		BaseConfig: &http.Server{MaxHeaderBytes: s.limits.HeaderBytes, ErrorLog: s.quietLog}, //nolint:gosec // HTTP/2 has no use for ReadHeaderTimeout; the limits set others
+		BaseConfig: &http.Server{MaxHeaderBytes: headSlack * s.limits.HeaderBytes, ErrorLog: s.quietLog}, //nolint:gosec // HTTP/2 has no use for ReadHeaderTimeout; the limits set others
 	})
+	s.endedH2(ctx, a, metered, broke.Load(), idle)
+}
+
+// headSlack is how much longer than the limit a head may be to be answered by us, and not by the
+// library.
+const headSlack = 4
+
+// maxFrame is the largest frame that is read; the smallest that RFC 9113 §4.2 allows to say.
+const maxFrame = 16 << 10
+
+// endedH2 records a connection that was ended for what the agent sent on it.
+func (s *Server) endedH2(ctx context.Context, a *arrival, conn *h2Conn, broke *string, idle time.Duration) {
+	quiet := s.deps.Now().UnixNano()-conn.heard.Load() >= int64(idle)
+	switch {
+	case conn.flooded.Load():
+		s.limitedConnection(a, limited("streams", errFlood.Error()))
+	case conn.slow.Load():
+		s.limitedConnection(a, limited("head", "a head did not arrive in time"))
+	case broke != nil:
+		s.refusedConnection(a, "the HTTP/2 connection or a stream on it broke a rule: "+*broke)
+	case ctx.Err() == nil && !conn.gone.Load() && !quiet:
+		s.refusedConnection(a, "the HTTP/2 connection was given up for what was sent on it")
+	}
 }
 
 // stream answers one stream. The library has refused a Host that differs from :authority.
 func (s *Server) stream(a *arrival, w http.ResponseWriter, r *http.Request) {
 	rq := requestH2(r)
+	if headSize(len(r.RequestURI), rq.header) > s.limits.HeaderBytes || len(rq.header) > maxFields {
+		s.tooLargeH2(a, w, r, rq)
+		return
+	}
 	control := &streamControl{body: r.Body, w: http.NewResponseController(w)}
 	defer control.over()
 	ctx, cancel := s.bounded(r.Context(), func() {
@@ -65,6 +101,13 @@ func (s *Server) stream(a *arrival, w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // resets the stream; a truncated answer must not look whole
 	}
+}
+
+// tooLargeH2 refuses a head past the limit.
+func (s *Server) tooLargeH2(a *arrival, w http.ResponseWriter, r *http.Request, rq *request) {
+	x := s.denied(a, rq, 431, limited("header_bytes", errHeadTooLarge.Error()))
+	received, err := writeH2(w, r, x, s)
+	x.finish(received, err)
 }
 
 // streamControl is how a stream is ended from beside its handler, for as long as that runs:
