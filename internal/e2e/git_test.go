@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/bot-bottle/bot-bottle/internal/gate/gatetest"
@@ -36,13 +38,22 @@ func TestGitThroughTheGate(t *testing.T) {
 	up.Repository("app")
 	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{claude.Host: standin.NewAnthropic()}})
 	w.bottle(gitBottle(up, "supervise: false\n"), claude.Host)
+	w.agent(gitScript(up))
 	gitWorks(t, w, up)
 }
 
-// gitWorks clones, pushes and is refused in a bottle, whatever holds it.
-func gitWorks(t *testing.T, w *world, up *gatetest.Upstream) {
-	t.Helper()
-	w.agent(`set -x
+func TestGitThroughTheGateInAContainer(t *testing.T) {
+	up := gatetest.New(t)
+	up.Repository("app")
+	w := containerWorld(t, gitScript(up))
+	dockerfile := filepath.Join(w.dir, "image", "Dockerfile")
+	w.bottle(gitBottle(up, "supervise: false\nagent_provider: {template: claude, dockerfile: "+dockerfile+"}\n"), claude.Host)
+	gitWorks(t, w, up)
+}
+
+// gitScript clones, pushes and tries what must be refused.
+func gitScript(up *gatetest.Upstream) string {
+	return `set -x
 cd ~
 git clone -q ` + up.URL("app") + ` app && cd app && cat README
 git config user.name; git remote -v
@@ -57,7 +68,12 @@ git ls-remote http://git-gate.local/other/; echo "other: $?"
 curl -sS -x "" http://git-gate.local/app/info/lfs/objects/batch -d {}; echo "lfs: $?"
 cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -c 'PRIVATE KEY'
 exit 0
-`)
+`
+}
+
+// gitWorks runs that script in a bottle, whatever holds it.
+func gitWorks(t *testing.T, w *world, up *gatetest.Upstream) {
+	t.Helper()
 	r := w.headless("work")
 	for _, want := range []string{"hello\n", "pushed: 0\n", "refused: 1\n", "elsewhere: 1\n", "shallow: 0\n", "other: 128\n", "Git LFS", "Bot\n"} {
 		if !strings.Contains(r.out, want) {
@@ -120,4 +136,56 @@ func TestClaudePushesThroughTheGate(t *testing.T) {
 	if got := gatetest.Git(t, up.Bare("app"), "log", "--format=%s", "main"); got != "config\nedit\nfirst" {
 		t.Errorf("the upstream has %q", got)
 	}
+}
+
+// TestTheGateAndItsBottleEndTogether kills one and wants the other to end.
+func TestTheGateAndItsBottleEndTogether(t *testing.T) {
+	needNative(t)
+	up := gatetest.New(t)
+	up.Repository("app")
+	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{claude.Host: standin.NewAnthropic()}})
+	w.bottle(gitBottle(up, ""), claude.Host)
+	w.agent("echo running; exec sleep 100000\n")
+	gates := func() (pids []int) {
+		for pid, line := range commandLines() {
+			if strings.HasPrefix(line, "bot-bottle:gate") && parent(pid) > 1 {
+				pids = append(pids, pid)
+			}
+		}
+		return pids
+	}
+	for _, victim := range []string{"the gate", "the command line"} {
+		t.Run(victim, func(t *testing.T) {
+			before := gates()
+			b := w.spawn(w.command(t.Context(), "start", "work", "--yes", "--headless", "--prompt", "x"))
+			eventually(t, "the agent runs", func() bool { return strings.Contains(b.out.String(), "running") })
+			ours := slices.DeleteFunc(gates(), func(pid int) bool { return slices.Contains(before, pid) || parent(pid) != b.cmd.Process.Pid })
+			if len(ours) != 1 {
+				t.Fatalf("gates of the run: %v", ours)
+			}
+			pid := b.cmd.Process.Pid
+			if victim == "the gate" {
+				pid = ours[0]
+			}
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "all of it has ended", func() bool { return len(w.processes()) == 0 && parent(ours[0]) == 0 })
+			<-b.ended
+		})
+	}
+}
+
+// parent is a process's parent, 0 where the process is gone.
+func parent(pid int) int {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	var state string
+	var ppid int
+	if _, err := fmt.Sscan(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), &state, &ppid); err != nil || state == "Z" {
+		return 0
+	}
+	return ppid
 }

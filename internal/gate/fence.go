@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,8 +23,8 @@ const oldestGit = 2*1000 + 32
 const maxFile = 64 << 30
 
 // checkGit makes sure that git is there and new enough, and finds out whether it can be isolated.
-func checkGit(git string) (isolated bool, err error) {
-	cmd := exec.Command(git, "version")
+func checkGit(ctx context.Context, git string) (isolated bool, err error) {
+	cmd := exec.CommandContext(ctx, git, "version")
 	cmd.Env = []string{"LC_ALL=C"}
 	out, err := cmd.Output()
 	if err != nil {
@@ -32,7 +33,7 @@ func checkGit(git string) (isolated bool, err error) {
 	if version(string(out)) < oldestGit {
 		return false, fault.New(fault.Unsupported, "cannot use %s: it is older than 2.32", strings.TrimSpace(string(out)))
 	}
-	return CanIsolate(git), nil
+	return CanIsolate(ctx, git), nil
 }
 
 // version reads "git version 2.39.5" as 2039.

@@ -3,13 +3,14 @@
 package gate
 
 import (
+	"context"
 	"os/exec"
 	"syscall"
 )
 
 // CanIsolate reports whether a program can be started in namespaces of its own here.
-func CanIsolate(git string) bool {
-	cmd := exec.Command(git, "version")
+func CanIsolate(ctx context.Context, git string) bool {
+	cmd := exec.CommandContext(ctx, git, "version")
 	cmd.Env = []string{}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWNET,

@@ -86,7 +86,7 @@ func begin(in *bufio.Reader, link net.Conn) (*gitgate.Server, Ready, *mux.Sessio
 		return nil, Ready{}, nil, fmt.Errorf("cannot read the setup: %w", err)
 	}
 	var ready Ready
-	isolated, err := checkGit(setup.Config.Git)
+	isolated, err := checkGit(context.Background(), setup.Config.Git)
 	if err != nil {
 		return nil, ready, nil, err
 	}

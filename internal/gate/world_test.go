@@ -73,7 +73,7 @@ func (w *world) serve(options ...option) (string, *gitgate.Server) {
 	c := gitgate.Config{ID: "dev-abc12", Dir: filepath.Join(w.t.TempDir(), "gate"), Git: git, Repos: []plan.GitRepo{w.repo}}
 	d := gitgate.Deps{
 		Scanner: gate.NewScanner(nil, nil), Keys: map[string]secret.String{"app": secret.New(string(key))}, Audit: w,
-		Isolated: gate.CanIsolate(git),
+		Isolated: gate.CanIsolate(w.t.Context(), git),
 	}
 	for _, o := range options {
 		o(&c, &d)

@@ -110,16 +110,21 @@ func (p *process) hear(ctx context.Context, stream net.Conn) {
 			e.Kind, e.Layer, e.Host, e.Port = "git", "git-gate", plan.GateHost, 80
 			p.counted.Record(e)
 		case m.Question != nil:
-			ctx, cancel := context.WithCancel(ctx)
-			defer cancel()
-			go func() { // the gate gives the question up by ending the stream
-				defer cancel()
-				_, _ = io.Copy(io.Discard, io.MultiReader(in.Buffered(), stream))
-			}()
-			_ = json.NewEncoder(stream).Encode(p.question(ctx, m.Question))
+			p.asked(ctx, stream, m.Question)
 			return
 		}
 	}
+}
+
+// asked answers a question, unless the gate gives it up by ending the stream.
+func (p *process) asked(ctx context.Context, stream net.Conn, question json.RawMessage) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, stream)
+	}()
+	_ = json.NewEncoder(stream).Encode(p.question(ctx, question))
 }
 
 // question puts what the gate asks to the operator.

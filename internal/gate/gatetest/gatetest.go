@@ -6,6 +6,7 @@
 package gatetest
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -105,7 +106,7 @@ func (u *Upstream) makeKey(name string) string {
 func (u *Upstream) Start() {
 	u.t.Helper()
 	if u.Port == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := (&net.ListenConfig{}).Listen(u.t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			u.t.Fatal(err)
 		}
@@ -120,7 +121,7 @@ func (u *Upstream) Start() {
 	} {
 		args = append(args, "-o", o)
 	}
-	cmd := exec.Command(u.program, args...)
+	cmd := exec.CommandContext(context.WithoutCancel(u.t.Context()), u.program, args...)
 	log, err := os.OpenFile(filepath.Join(u.dir, "log", "sshd"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		u.t.Fatal(err)
@@ -134,7 +135,7 @@ func (u *Upstream) Start() {
 	u.t.Cleanup(u.Stop)
 	deadline := time.Now().Add(10 * time.Second)
 	for time.Now().Before(deadline) {
-		conn, err := net.DialTimeout("tcp", net.JoinHostPort(u.Host, u.Port), time.Second)
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(u.t.Context(), "tcp", net.JoinHostPort(u.Host, u.Port))
 		if err != nil {
 			continue
 		}
@@ -220,7 +221,7 @@ func Env() []string {
 
 // Try runs git and returns all it said.
 func Try(dir string, args ...string) (string, error) {
-	cmd := exec.Command("git", args...)
+	cmd := exec.CommandContext(context.Background(), "git", args...)
 	cmd.Dir, cmd.Env = dir, Env()
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err

@@ -221,11 +221,10 @@ func (p *push) edges(ctx context.Context) ([]string, error) {
 // contents hands over a blob by name; one that is not there is not handed over.
 func (p *push) contents(ctx context.Context, name string, do func(io.Reader) error) error {
 	read, write := io.Pipe()
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
-		err := p.s.git.run(ctx, p.in(command{out: write}), "cat-file", "blob", name)
-		_ = write.CloseWithError(err)
-		done <- err
+		defer close(done)
+		_ = write.CloseWithError(p.s.git.run(ctx, p.in(command{out: write}), "cat-file", "blob", name))
 	}()
 	in := bufio.NewReader(read)
 	var err error

@@ -11,5 +11,5 @@ func dropAll() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData
 	return allThreads("drop the capabilities", unix.SYS_CAPSET,
-		uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0)
+		uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])))
 }

@@ -35,7 +35,7 @@ func Raise(o Options) ([]string, error) {
 	if err := limits(o.MaxFileSize); err != nil {
 		return nil, err
 	}
-	if err := allThreads("give up new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
+	if err := allThreads("give up new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
 		return nil, err
 	}
 	held := []string{"rlimits", "no_new_privs"}
@@ -70,15 +70,15 @@ func limits(maxFileSize uint64) error {
 // execve(2) may give, which no_new_privs forbids already, and emptying it on all threads takes
 // forty stops of the world, longer than the rest of the fence together.
 func uncapable(Options) (string, error) {
-	if err := allThreads("empty the ambient set", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0); err != nil {
+	if err := allThreads("empty the ambient set", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL); err != nil {
 		return "", err
 	}
 	return "capabilities dropped", dropAll()
 }
 
 // allThreads makes a system call on every thread, those of the C library included.
-func allThreads(what string, nr, a, b, c uintptr) error {
-	if _, _, errno := psx.Syscall6(nr, a, b, c, 0, 0, 0); errno != 0 {
+func allThreads(what string, nr, a, b uintptr) error {
+	if _, _, errno := psx.Syscall6(nr, a, b, 0, 0, 0, 0); errno != 0 {
 		return fmt.Errorf("cannot %s: %w", what, errno)
 	}
 	return nil

@@ -14,7 +14,7 @@ func RaiseWithPrograms(o Options) ([]string, error) {
 	if err := limits(o.MaxFileSize); err != nil {
 		return nil, err
 	}
-	if err := allThreads("give up new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
+	if err := allThreads("give up new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
 		return nil, err
 	}
 	held := []string{"rlimits", "no_new_privs"}
