@@ -4,6 +4,7 @@ package gitgate
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,8 @@ type Deps struct {
 	Audit audit.Sink
 	// Dial reaches an upstream; nil dials and refuses metadata addresses.
 	Dial Dialer
+	// Roots verifies upstreams of https; nil means the system's.
+	Roots *tls.Config
 	// Isolated says that programs can be started without network and with pids of their own.
 	Isolated bool
 }
@@ -74,7 +77,7 @@ func New(config Config, deps Deps) (*Server, error) {
 		if err != nil {
 			return nil, fmt.Errorf("cannot serve %s: %w", declared.Name, err)
 		}
-		up, err := newUpstream(declared, deps.Keys[declared.Name], deps.Dial)
+		up, err := newUpstream(declared, deps.Keys[declared.Name], deps.Dial, deps.Roots)
 		if err != nil {
 			return nil, fmt.Errorf("cannot serve %s: %w", declared.Name, err)
 		}

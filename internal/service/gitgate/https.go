@@ -36,7 +36,7 @@ type httpsUpstream struct {
 	path   string
 }
 
-func newHTTPS(r plan.GitRepo, to remote, token secret.String, dial Dialer) (*httpsUpstream, error) {
+func newHTTPS(r plan.GitRepo, to remote, token secret.String, dial Dialer, roots *tls.Config) (*httpsUpstream, error) {
 	if token.Empty() {
 		return nil, fault.New(fault.Invalid, "its token is empty")
 	}
@@ -44,7 +44,7 @@ func newHTTPS(r plan.GitRepo, to remote, token secret.String, dial Dialer) (*htt
 	if user == "" {
 		user = "git"
 	}
-	return &httpsUpstream{remote: to, user: user, token: token, dial: dial}, nil
+	return &httpsUpstream{remote: to, user: user, token: token, dial: dial, verify: roots}, nil
 }
 
 func (u *httpsUpstream) use(ctx context.Context, _ string, do func(link) error) error {

@@ -4,6 +4,7 @@ package gitgate
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ type link struct {
 type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // newUpstream chooses by the URL's scheme.
-func newUpstream(r plan.GitRepo, key secret.String, dial Dialer) (upstream, error) {
+func newUpstream(r plan.GitRepo, key secret.String, dial Dialer, roots *tls.Config) (upstream, error) {
 	if dial == nil {
 		dial = dialUpstream
 	}
@@ -50,7 +51,7 @@ func newUpstream(r plan.GitRepo, key secret.String, dial Dialer) (upstream, erro
 		return nil, err
 	}
 	if remote.scheme == "https" {
-		return newHTTPS(r, remote, key, dial)
+		return newHTTPS(r, remote, key, dial, roots)
 	}
 	return newSSH(r, remote, key, dial)
 }

@@ -66,6 +66,10 @@ func behind(mode, dir string) int {
 		r.Dumps, _ = unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	case "all":
 		r.Held, err = fence.Raise(options)
+	case "programs":
+		options.WriteDirs, options.WriteFiles = []string{filepath.Join(dir, "own")}, []string{os.DevNull}
+		options.ProgramDirs = []string{"/usr", "/bin", "/lib", "/lib64"}
+		r.Held, err = fence.RaiseWithPrograms(options)
 	}
 	if err != nil {
 		panic(err)
@@ -177,8 +181,16 @@ func attempts(dir string, log *os.File) map[string]func() error {
 			}
 			return err
 		},
-		"chown as root": func() error { return unix.Chroot("/") },
-		"append":        func() error { _, err := log.WriteString("x\n"); return err },
+		"write in its own directory": open(filepath.Join(dir, "own", "new"), unix.O_WRONLY|unix.O_CREAT),
+		"write beside it":            open(filepath.Join(dir, "beside"), unix.O_WRONLY|unix.O_CREAT),
+		"a program reads a secret":   func() error { return exec.Command("/bin/cat", "/etc/shadow", "/etc/machine-id", "/etc/hostname").Run() },
+		"a program writes outside":   func() error { return exec.Command("/bin/sh", "-c", "echo > "+dir+"/outside").Run() },
+		"a program writes inside":    func() error { return exec.Command("/bin/sh", "-c", "echo > "+dir+"/own/inside").Run() },
+		"mount":                      call(unix.SYS_MOUNT, 0, 0, 0, 0, 0),
+		"join namespaces":            call(unix.SYS_SETNS, ^uintptr(0), 0),
+		"keys":                       call(unix.SYS_KEYCTL, 0, ^uintptr(2), 0),
+		"chown as root":              func() error { return unix.Chroot("/") },
+		"append":                     func() error { _, err := log.WriteString("x\n"); return err },
 		"threads": func() error {
 			done := make(chan error)
 			for range 20 { // blocked system calls make the runtime start threads
@@ -224,6 +236,9 @@ func run(t *testing.T, mode string, extra ...*os.File) report {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "open"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "own"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe", "behind-the-fence", mode, dir)
@@ -315,6 +330,24 @@ func TestTheWholeFence(t *testing.T) {
 		t.Errorf("only %q hold", r.Held)
 	}
 	t.Log(r.Held)
+}
+
+func TestTheFenceOfAProcessThatStartsPrograms(t *testing.T) {
+	r := run(t, "programs")
+	if !has(t, r, "landlock") || !has(t, r, "seccomp") {
+		t.Fatalf("only %q hold", r.Held)
+	}
+	for _, what := range []string{"start a program", "fork", "read an allowed file", "write in its own directory", "a program writes inside", "dial", "append", "threads"} {
+		if r.Tried[what] != "done" {
+			t.Errorf("%s: %s", what, r.Tried[what])
+		}
+	}
+	for _, what := range []string{"write a file", "make a file", "list a directory", "write beside it", "a program reads a secret", "a program writes outside",
+		"trace", "read a process", "io_uring", "bpf", "chown as root", "mount", "join namespaces", "keys"} {
+		if r.Tried[what] == "done" {
+			t.Errorf("%s: done", what)
+		}
+	}
 }
 
 func TestEnterKeepsOnlyWhatIsMeant(t *testing.T) {
