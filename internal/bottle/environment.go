@@ -57,7 +57,7 @@ func base(term string) map[string]string {
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
 		vars[name], vars[strings.ToLower(name)] = proxy, proxy
 	}
-	const local = "localhost,127.0.0.1,::1"
+	const local = "localhost,127.0.0.1,::1," + plan.SuperviseHost + "," + plan.GateHost
 	vars["NO_PROXY"], vars["no_proxy"] = local, local
 	return vars
 }

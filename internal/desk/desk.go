@@ -48,13 +48,13 @@ type Deps struct {
 	// Journal is open for reading and appending; Close closes it.
 	Journal *os.File
 	// Kinds check and apply; a kind that is not in here is only ever answered to whoever asks.
-	Kinds  map[ask.Kind]Kind
+	Kinds map[ask.Kind]Kind
 	// Standing are the kinds of which an approval for the run answers whoever asks the same again:
 	// what it allows is in force nowhere else.
 	Standing []ask.Kind
-	Audit  audit.Sink
-	Redact func(string) string // takes values of secrets out of texts; nil: none is known
-	Now    func() time.Time    // nil: time.Now
+	Audit    audit.Sink
+	Redact   func(string) string // takes values of secrets out of texts; nil: none is known
+	Now      func() time.Time    // nil: time.Now
 }
 
 // Desk is safe for concurrent use.

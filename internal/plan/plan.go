@@ -30,6 +30,8 @@ const (
 	ProxyPort     = 3128
 	// GateHost is the git gate's name in a bottle that declares repositories.
 	GateHost = "git-gate.local"
+	// SuperviseHost is where the agent asks the operator, in a bottle that lets it.
+	SuperviseHost = "supervise"
 )
 
 // SidecarEnv is the whole environment of a sidecar: its HTTP/2 library looks there, once and before

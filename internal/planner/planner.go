@@ -148,6 +148,9 @@ func (m *maker) provide() error {
 		Task: m.req.Task, Headless: m.req.Headless,
 		RemoteControl: m.req.RemoteControl, Args: m.req.Args, Label: m.req.Label, Color: m.req.Color,
 	}
+	if m.bottle.Supervise {
+		request.Servers = []provider.Server{{Name: plan.SuperviseHost, URL: "http://" + plan.SuperviseHost + "/mcp"}}
+	}
 	p := m.host.Providers[i]
 	m.out.Provider = p
 	if err := m.login(&request); err != nil {

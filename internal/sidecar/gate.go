@@ -159,7 +159,7 @@ func (p *process) question(ctx context.Context, raw json.RawMessage) wire.GateRe
 func (p *process) peers(tools *mcptools.Server) map[string]egress.Peer {
 	peers := map[string]egress.Peer{}
 	if tools != nil {
-		peers["supervise"], peers["supervise.local"] = tools.Dial, tools.Dial
+		peers[plan.SuperviseHost], peers[plan.SuperviseHost+".local"] = tools.Dial, tools.Dial
 	}
 	if p.gateWord.Load() == nil {
 		return peers

@@ -124,6 +124,13 @@ func (s *Server) connectMethod(ctx context.Context, f *front, in *incoming) {
 		f.malformed(a, err)
 		return
 	}
+	if _, dial := s.peerOf(host); dial != nil { // clients that open a tunnel for plain HTTP, too
+		if _, err := f.bw.WriteString("HTTP/1.1 200 Connection established\r\n\r\n"); err == nil && f.bw.Flush() == nil {
+			unread(f.base, f.br)
+			s.internal(ctx, f.base, port)
+		}
+		return
+	}
 	rq := f.request(in)
 	rq.target = "/"
 	if refusal := connectConflict(a, in.header); refusal != nil {

@@ -59,7 +59,7 @@ func (s *Server) socks(ctx context.Context, base *agentConn) {
 		base.reset()
 		return
 	}
-	if a.name == policy.InternalHost {
+	if _, dial := s.peerOf(a.name); dial != nil || a.name == policy.InternalHost {
 		if socksReply(base, socksOK) == nil {
 			s.internal(ctx, base, a.port)
 		}
