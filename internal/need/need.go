@@ -24,6 +24,8 @@ const (
 	SSHD   = "sshd"   // OpenSSH's server, and git
 	Tmux   = "tmux"   // a terminal that tests can drive
 	H2     = "h2"     // h2spec and the clients of nghttp2
+
+	Clients = "clients" // the programs that must simply work in a bottle, such as npm, pip and psql
 )
 
 // Require goes on when missing is nil. Otherwise it skips the test, or fails it where the need is
@@ -66,6 +68,19 @@ func find(program string) (string, error) {
 		}
 	}
 	return filepath.EvalSymlinks(path)
+}
+
+// NPMPackage is the directory of a package that scripts/setup installed.
+func NPMPackage(name string) (string, error) {
+	directory, err := npmDirectory()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(directory, "node_modules", name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("the npm package %s is not in %s; run scripts/setup test", name, directory)
+	}
+	return path, nil
 }
 
 // npmDirectory is where scripts/setup installs npm packages.

@@ -1,0 +1,213 @@
+package e2e_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bot-bottle/bot-bottle/internal/need"
+	"github.com/bot-bottle/bot-bottle/internal/provider/claude"
+	"github.com/bot-bottle/bot-bottle/internal/standin"
+)
+
+// client is a program that must simply work. URL in its script is where it goes: a host that is
+// allowed, or in the second round one that is not, on the same paths.
+type client struct {
+	name    string
+	program string // that must be there
+	host    string // below test.example
+	script  string
+	// direct clients know no proxy variable; their one way is the transparent one.
+	direct bool
+	// silent clients end with 0 where they were refused.
+	silent bool
+}
+
+const python = "/usr/bin/python3" // Debian's, which has the modules
+
+func clients() []client {
+	return []client{
+		{name: "curl h1", program: "curl", host: "web", script: `curl -sS --fail-with-body --http1.1 https://HOST/a`},
+		{name: "curl h2", program: "curl", host: "web", script: `curl -sS --fail-with-body --http2 -w '%{http_version}\n' https://HOST/a | tee out; grep -q ^2 out`},
+		{name: "wget", program: "wget", host: "web", script: `wget -nv -O- --tries=1 https://HOST/a`},
+		{name: "git", program: "git", host: "git", script: `git clone -q https://HOST/app.git got && git -C got log --format=%s`},
+		{name: "npm", program: "npm", host: "npm", script: `npm install --registry=https://HOST/ --no-audit --no-fund --no-update-notifier --fetch-retries=0 --cache=$PWD/cache --prefix=$PWD tiny && cat node_modules/tiny/hello.txt`},
+		{name: "pip", program: python, host: "pip", script: python + ` -m pip install --disable-pip-version-check --no-cache-dir --retries 0 --index-url https://HOST/simple/ --target got tiny && ` + python + ` got/tiny.py`},
+		{name: "go", program: "go", host: "go", script: `export PATH=$PATH:/usr/local/go/bin GOPROXY=https://HOST GONOSUMDB='*' GOSUMDB=off GOTOOLCHAIN=local GOFLAGS=-modcacherw GOPATH=$PWD/path GOCACHE=$PWD/cache; go mod download -json test.example/tiny@v1.0.0 && cat path/pkg/mod/test.example/tiny@v1.0.0/hello.go`},
+		{name: "requests", program: python, host: "web", script: python + ` -c 'import requests; r = requests.get("https://HOST/a", timeout=20); print(r.status_code, r.text); r.raise_for_status()'`},
+		{name: "httpx", program: python, host: "web", script: python + ` -c 'import httpx; r = httpx.Client(http2=True, verify="/etc/ssl/certs/ca-certificates.crt").get("https://HOST/a"); print(r.http_version, r.status_code, r.text); r.raise_for_status()'`},
+		{name: "node fetch", program: "node", host: "web", direct: true, script: `node -e 'fetch("https://HOST/a").then(async r => { console.log(r.status, await r.text()); process.exit(r.ok ? 0 : 1) }, e => { console.error(e, e.cause); process.exit(1) })'`},
+		{name: "undici", program: "node", host: "web", script: `NODE_PATH=~/workspace/node_modules node -e 'const u = require("undici"); u.setGlobalDispatcher(new u.EnvHttpProxyAgent()); u.request("https://HOST/a").then(async r => { console.log(r.statusCode, await r.body.text()); process.exit(r.statusCode == 200 ? 0 : 1) }, e => { console.error(e); process.exit(1) })'`},
+		{name: "java", program: "javac", host: "web", direct: true, script: `java -Xshare:auto -XX:TieredStopAtLevel=1 ~/workspace/Get.java https://HOST/a`},
+		{name: "go websocket", program: "go", host: "ws", script: `~/workspace/gows wss://HOST/ws`},
+		{name: "node websocket", program: "node", host: "ws", direct: true, script: `NODE_PATH=~/workspace/node_modules node -e 'const W = require("ws"); const w = new W("wss://HOST/ws"); w.on("open", () => w.send("` + hello + `")); w.on("message", m => { console.log(String(m)); process.exit(0) }); w.on("error", e => { console.error(e.message); process.exit(1) })'`},
+		{name: "grpc", program: python, host: "grpc", script: `cat > c.py <<'END'
+import grpc, sys
+trust = grpc.ssl_channel_credentials(open("/etc/ssl/certs/ca-certificates.crt", "rb").read())
+try:
+    with grpc.secure_channel("HOST:443", trust) as channel:
+        print(channel.unary_unary("/test.Test/Say")(b"\x00 who \xff", timeout=20).decode())
+except grpc.RpcError as e:
+    sys.exit(f"{e.code()} {e.details()}")
+END
+` + python + ` c.py`},
+		{name: "psql", program: "psql", host: "db", direct: true, script: `PGCONNECT_TIMEOUT=15 PGSSLMODE=prefer psql -h HOST -U agent -d app -Atc 'select says'`},
+	}
+}
+
+// TestClientsSimplyWork runs each real program in one bottle, by the proxy variables and without,
+// to a host that is allowed and to one that is not.
+func TestClientsSimplyWork(t *testing.T) {
+	needNative(t)
+	needClients(t)
+	hosts := map[string]http.Handler{
+		"web.test.example": saysHello(), "npm.test.example": npmRegistry(t), "pip.test.example": pythonIndex(t),
+		"go.test.example": goProxy(t), "git.test.example": gitServer(t), "ws.test.example": standin.Echo(), "grpc.test.example": grpcServer(),
+	}
+	w := newWorld(t, standin.Config{Hosts: hosts})
+	routes := []string{claude.Host}
+	for host := range hosts {
+		if host == "git.test.example" {
+			host += "\ngit: fetch"
+		}
+		routes = append(routes, host)
+	}
+	slices.Sort(routes)
+	w.bottle("workspace: copy\n", routes...)
+	bottle := filepath.Join(w.home, "bottles", "work.md")
+	text, err := os.ReadFile(bottle)
+	check(t, err)
+	database := "    - host: db.test.example\n      protocol: tcp\n      ports: [5432]\n      connect_to: " + postgres(t) + "\n---\n"
+	w.file(bottle, strings.TrimSuffix(string(text), "---\n")+database, 0o600)
+	w.agent("echo running; exec sleep 100000\n")
+	w.furnishClients()
+	b, id := w.running()
+	defer b.stopped(w, id)
+	var all sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for _, c := range clients() {
+		for _, way := range []string{"proxy", "transparent"} {
+			if c.direct && way == "proxy" {
+				continue
+			}
+			all.Go(func() {
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				w.clientWorks(id, c, way)
+				w.clientIsRefused(id, c, way)
+			})
+		}
+	}
+	all.Wait()
+	w.refusalsAreTold(id)
+}
+
+// inClient runs a client's script in a directory of its own.
+func (w *world) inClient(id string, c client, way, host string) (result, time.Duration) {
+	script := "mkdir -p ~/runs && cd $(mktemp -d ~/runs/XXXXXX) && " + strings.ReplaceAll(c.script, "HOST", host)
+	if way == "transparent" {
+		script = "unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; " + script
+	}
+	began := time.Now()
+	r := w.run("exec", id, "--", "timeout", "60", "bash", "-c", "{ "+script+"; } 2>&1")
+	return r, time.Since(began)
+}
+
+func (w *world) clientWorks(id string, c client, way string) {
+	if r, _ := w.inClient(id, c, way, c.host+".test.example"); r.code != 0 || !strings.Contains(r.out, hello) {
+		w.t.Errorf("%s, %s: exit %d\n%s%s", c.name, way, r.code, r.out, r.err)
+	}
+}
+
+// tooLong is when a refusal counts as a client that hangs. Most take a tenth of a second.
+const tooLong = 30 * time.Second
+
+func (w *world) clientIsRefused(id string, c client, way string) {
+	r, took := w.inClient(id, c, way, refusedHost(c, way))
+	if r.code == 0 || strings.Contains(r.out, hello) || took > tooLong {
+		w.t.Errorf("%s, %s, refused: exit %d after %v\n%s%s", c.name, way, r.code, took, r.out, r.err)
+	}
+	reasons := []string{
+		"403", "Forbidden", "not resolve", "resolve host", "resolve address", "not known", "not found", "ENOTFOUND", "no such host", "UnresolvedAddress", "ConnectException",
+		"NameResolutionError", "No matching distribution", "translate host name", "UNAVAILABLE", "Name or service", "unable to",
+	}
+	if !slices.ContainsFunc(reasons, func(says string) bool { return strings.Contains(r.out, says) }) {
+		w.t.Errorf("%s, %s, refused: no reason\n%s", c.name, way, r.out)
+	}
+}
+
+func refusedHost(c client, way string) string {
+	return strings.ReplaceAll(c.name, " ", "-") + "-" + way + ".evil.example"
+}
+
+// refusalsAreTold looks for each refused name in the operator's log, with its reason.
+func (w *world) refusalsAreTold(id string) {
+	w.t.Helper()
+	log := w.run("log", id, "--verdict", "deny").out
+	for _, c := range clients() {
+		for _, way := range []string{"proxy", "transparent"} {
+			if c.direct && way == "proxy" {
+				continue
+			}
+			told := false
+			for line := range strings.Lines(log) {
+				told = told || strings.Contains(line, refusedHost(c, way)) && strings.Contains(line, "no route")
+			}
+			if !told {
+				w.t.Errorf("the log does not say why %s was refused", refusedHost(c, way))
+			}
+		}
+	}
+}
+
+// furnishClients brings into the workspace what a bottle has not got from its host.
+func (w *world) furnishClients() {
+	w.t.Helper()
+	for _, name := range []string{"ws", "undici"} {
+		check(w.t, os.CopyFS(filepath.Join(w.project, "node_modules", name), os.DirFS(npmPackage(w.t, name))))
+	}
+	source, err := os.ReadFile("testdata/clients/Get.java")
+	check(w.t, err)
+	w.file(filepath.Join(w.project, "Get.java"), string(source), 0o644)
+	build := exec.Command("go", "build", "-o", filepath.Join(w.project, "gows"), "./testdata/clients/gows")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		w.t.Fatalf("cannot build the WebSocket client: %v\n%s", err, out)
+	}
+}
+
+func npmPackage(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := need.NPMPackage(name)
+	need.Require(t, need.Clients, err)
+	return dir
+}
+
+// needClients goes on where every client is there.
+func needClients(t *testing.T) {
+	t.Helper()
+	var missing []error
+	for _, c := range clients() {
+		if _, err := exec.LookPath(c.program); err != nil {
+			missing = append(missing, fmt.Errorf("%s: %w", c.name, err))
+		}
+	}
+	for _, module := range []string{"pip", "requests", "httpx", "h2", "grpc"} {
+		if err := exec.Command(python, "-c", "import "+module).Run(); err != nil {
+			missing = append(missing, fmt.Errorf("Python's %s: %w", module, err))
+		}
+	}
+	for _, name := range []string{"ws", "undici"} {
+		_, err := need.NPMPackage(name)
+		missing = append(missing, err)
+	}
+	need.Require(t, need.Clients, errors.Join(missing...))
+}
