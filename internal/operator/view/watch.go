@@ -105,6 +105,7 @@ type follower struct {
 	bottle    Bottle
 	proposals []ask.Proposal
 	live      bool   // the sidecar answers
+	seen      bool   // it did, while we were looking
 	busy      bool   // a goroutine works for this bottle
 	read      string // what the files looked like that were read last
 	cancel    context.CancelFunc
@@ -121,6 +122,9 @@ func (f *follower) into(all *Inbox) {
 		source = FromSidecar
 	}
 	for _, p := range f.proposals {
+		if !p.State.Open() && !f.bottle.Running && !f.seen {
+			continue
+		}
 		all.Questions = append(all.Questions, Question{Proposal: p, Bottle: f.run.ID, Source: source})
 	}
 }
@@ -237,7 +241,7 @@ func (f *follower) follow(ctx context.Context, changed chan<- struct{}) {
 		}
 		since = now.Revision
 		f.mu.Lock()
-		f.proposals, f.live = now.Proposals, true
+		f.proposals, f.live, f.seen = now.Proposals, true, true
 		f.mu.Unlock()
 		nudge(changed)
 	}
