@@ -336,6 +336,9 @@ func TestACallerCannotSetItsPlaceInTheChain(t *testing.T) {
 	if r := verify(t, path, audit.Proof{}); len(r.Breaks) != 0 || r.Last.N != 1 {
 		t.Errorf("got %+v", r)
 	}
+	if line := lines(t, path)[0]; strings.Contains(line, `"n":99`) || strings.Contains(line, "ffff") {
+		t.Errorf("the line is %s", line)
+	}
 }
 
 func BenchmarkRecord(b *testing.B) {
