@@ -1,6 +1,7 @@
 package dlp
 
 import (
+	"bytes"
 	"html"
 	"slices"
 	"unicode/utf8"
@@ -62,7 +63,9 @@ func (n *normal) tag(b byte) {
 		n.plain()
 	case b == '>':
 		n.mark = 0
-		n.put(' ')
+		if !inline(n.open) {
+			n.put(' ')
+		}
 	}
 }
 
@@ -80,6 +83,19 @@ func (n *normal) escape(b byte) {
 			_ = n.letter(out)
 		}
 	}
+}
+
+// inline reports whether a tag is one that stands within words.
+func inline(tag []byte) bool {
+	name := bytes.Trim(tag, "</>")
+	if end := bytes.IndexAny(name, " \t\r\n/"); end >= 0 {
+		name = name[:end]
+	}
+	switch string(bytes.ToLower(name)) {
+	case "a", "b", "i", "u", "s", "em", "strong", "span", "font", "small", "big", "code", "mark", "sub", "sup", "wbr", "ins", "del", "tt", "bdi", "bdo":
+		return true
+	}
+	return false
 }
 
 // chatTag reports whether a tag is one by which conversations are marked, not pages.

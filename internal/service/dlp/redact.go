@@ -53,10 +53,7 @@ func redact(text []byte, lo, hi int, steps []string) {
 	if len(steps) == 0 && !digitsOnly(text[lo:hi]) {
 		mark = 'X'
 	}
-	keep := make([]bool, hi-lo)
-	if len(steps) > 0 { // it may hold several values
-		keep = names(text, lo, hi, steps)
-	}
+	keep := names(text, lo, hi, steps)
 	for i := lo; i < hi; i++ {
 		b := text[i]
 		if i > 0 && text[i-1] == '\\' && (b < '0' || b > '9') && !escaped(text, i-1) {

@@ -5,7 +5,7 @@ import "bytes"
 // keys are private keys and passwords, whoever they are for.
 func keys() []*Rule {
 	return []*Rule{
-		{ID: "private-key-block", Regex: `-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\s\\nr"'+,]|[A-Za-z0-9+/=:-]){40,}`, Keywords: []string{"private key"}, check: keyBlock},
+		{ID: "private-key-block", Regex: `-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\s\\nr"'+,]|[A-Za-z0-9+/=:-]){40,}?(?:-----END[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----|[^\s\\"'+,A-Za-z0-9/=:-]|$)`, Keywords: []string{"private key"}, check: keyBlock},
 		{ID: "putty-key", Regex: `PuTTY-User-Key-File-[23]:`, Keywords: []string{"putty-user-key-file"}},
 		{ID: "age-key", Regex: `AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}`, Keywords: []string{"age-secret-key-1"}},
 		{ID: "json-web-token", Regex: `ey[A-Za-z0-9_-]{15,}\.ey[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{16,}`, Keywords: []string{"ey"}, check: jwt},
