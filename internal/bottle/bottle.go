@@ -60,6 +60,8 @@ type Launch struct {
 	Key secret.String
 	// Keys are the private keys and tokens of git remotes, by the repository's name.
 	Keys map[string]secret.String
+	// Fill brings the files of a resumed bottle that has none of its own yet; nil: it has them.
+	Fill func(context.Context, *store.Run) error
 	// Transcript is the provider's own record of sessions, below the bottle's home.
 	Transcript string
 	// Terminal is set where the agent gets one.

@@ -10,7 +10,7 @@ import (
 // reopenLog returns where the chain of a resumed run's audit log stands; nil for a new run. The
 // sidecar is there and does not write yet.
 func (r *running) reopenLog(ctx context.Context) (*audit.Head, error) {
-	if !r.Plan.Resume {
+	if !r.goesOn() {
 		return nil, nil //nolint:nilnil // a new log has no head
 	}
 	said := []audit.Event{{Kind: "lifecycle", Message: "resumed"}}

@@ -122,6 +122,7 @@ type State struct {
 	Running   bool
 	Preserved bool
 	Leftover  []string // what the backend still has of it
+	Committed bool     // commit kept a copy of it
 }
 
 // States returns every bottle of the home and of the backend, running and kept, in order of name.

@@ -19,7 +19,7 @@ import (
 func (r *running) settle(ctx context.Context, exit backend.Exit, err error) (Outcome, error) {
 	out := Outcome{Exit: exit}
 	switch {
-	case !r.ran && !r.Plan.Resume:
+	case !r.ran && !r.goesOn():
 		return out, r.run.Remove() // nothing of the agent's can be in it
 	case !r.ran:
 		out.Why = "it did not start again"

@@ -27,13 +27,18 @@ import (
 func (d Deps) Start(ctx context.Context, l Launch) (Outcome, error) {
 	run := d.Home.Run(l.Plan.ID)
 	own := run.Own
-	if l.Plan.Resume {
+	if l.goesOn() {
 		own = run.Reopen
 	}
 	if err := own(l.Record); err != nil {
 		return Outcome{}, err
 	}
 	defer run.Unlock()
+	if l.Fill != nil {
+		if err := l.Fill(ctx, run); err != nil {
+			return Outcome{}, errors.Join(err, run.Remove())
+		}
+	}
 	r := &running{Deps: d, Launch: l, run: run, begun: time.Now()}
 	exit, err := r.live(ctx)
 	pause("teardown")
@@ -44,6 +49,9 @@ func (d Deps) Start(ctx context.Context, l Launch) (Outcome, error) {
 	out, serr := r.settle(context.WithoutCancel(ctx), exit, err)
 	return out, errors.Join(err, serr)
 }
+
+// goesOn reports whether the state of the run is there already.
+func (l Launch) goesOn() bool { return l.Plan.Resume && l.Fill == nil }
 
 // running is a run while this process owns it.
 type running struct {
@@ -244,7 +252,7 @@ func (r *running) remember() error {
 	if r.Plan.Workspace.Path == "" {
 		return nil
 	}
-	if r.Plan.Resume {
+	if r.goesOn() {
 		if raw, err := os.ReadFile(r.run.Mark()); err == nil {
 			r.mark, _ = time.Parse(time.RFC3339Nano, strings.TrimSpace(string(raw)))
 		}

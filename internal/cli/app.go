@@ -117,7 +117,7 @@ func (a *App) root() *cobra.Command {
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
 	root.SetFlagErrorFunc(mistypedFlag)
-	root.AddCommand(a.startCommand(), a.resumeCommand(), a.attachCommand(), a.execCommand(), a.stopCommand(), a.listCommand(), a.logCommand(), a.routesCommand(), a.statsCommand(), a.diffCommand(), a.pullCommand(),
+	root.AddCommand(a.startCommand(), a.resumeCommand(), a.attachCommand(), a.execCommand(), a.stopCommand(), a.listCommand(), a.logCommand(), a.routesCommand(), a.statsCommand(), a.diffCommand(), a.pullCommand(), a.commitCommand(), a.rmCommand(),
 		a.superviseCommand(),
 		a.infoCommand(), a.validateCommand(), a.scanCommand(), a.schemaCommand(), a.initCommand(), a.editCommand(), a.proposalsCommand(), a.cleanupCommand(), a.doctorCommand(), a.demoCommand(),
 		a.completionCommand(), a.versionCommand())

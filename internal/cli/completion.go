@@ -121,7 +121,7 @@ func (a *App) complete(root *cobra.Command) {
 		"start": completes(a.manifests(manifest.KindAgent), false), "info": completes(a.manifests(manifest.KindAgent), false),
 		"resume": completes(a.identities(false), false), "cleanup": completes(a.identities(false), true),
 		"attach": completes(a.identities(true), false), "exec": completes(a.identities(true), false),
-		"stop": completes(a.identities(true), true), "log": completes(a.everyRun, false), "diff": completes(a.everyRun, false), "pull": completes(a.everyRun, false), "routes": completes(a.identities(true), false), "stats": completes(a.identities(true), true), "edit": completes(a.ours, false),
+		"stop": completes(a.identities(true), true), "log": completes(a.everyRun, false), "commit": completes(a.everyRun, false), "rm": completes(a.identities(false), true), "diff": completes(a.everyRun, false), "pull": completes(a.everyRun, false), "routes": completes(a.identities(true), false), "stats": completes(a.identities(true), true), "edit": completes(a.ours, false),
 	}
 	flags := map[string]func() []string{
 		"bottle": a.manifests(manifest.KindBottle), "backend": a.backends,

@@ -23,7 +23,7 @@ func (a *App) listCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "Show bottles, running and kept, over all backends",
-		Long: "list shows every bottle and what state it is in: running, kept (resume goes on with it),\nor left over (cleanup removes it). " +
+		Long: "list shows every bottle and what state it is in: running, kept (resume goes on with it),\ncommitted (resume and start --from do, after the run is gone), or left over (cleanup removes it). " +
 			"ASKED counts connections and requests, REFUSED those that\nwere denied, OPEN the questions that wait for you, LAST is when the agent last asked for anything.\n" +
 			"FROM says who knows that: the bottle's sidecar, which counts since it started, or the log, which is\nall of the run, where there is no sidecar that answers.\n\n" +
 			"Exit codes: 0 ok; 1 something could not be read.",
@@ -35,6 +35,8 @@ func (a *App) listCommand() *cobra.Command {
 				return err
 			}
 			states, err := a.states(c.Context(), home)
+			frozen, ferr := home.AllFrozen()
+			states, err = withCommitted(states, frozen), errors.Join(err, ferr)
 			runs := make([]*store.Run, len(states))
 			for i, s := range states {
 				runs[i] = home.Run(s.ID)
@@ -76,7 +78,7 @@ func (a *App) states(ctx context.Context, home *store.Home) ([]bottle.State, err
 // row is a bottle as --json shows it.
 type row struct {
 	Identity  instance.ID `json:"identity"`
-	State     string      `json:"state"` // "running", "kept", "left over" or "broken"
+	State     string      `json:"state"` // "running", "kept", "kept, committed", "committed", "left over" or "broken"
 	Agent     string      `json:"agent"`
 	Backend   string      `json:"backend"`
 	StartedAt *time.Time  `json:"started_at"` // null where the record cannot be read
@@ -109,10 +111,28 @@ func stateName(s bottle.State) string {
 		return "running"
 	case s.Broken != nil:
 		return "broken"
+	case s.Preserved && s.Committed:
+		return "kept, committed"
 	case s.Preserved:
 		return "kept"
+	case s.Committed:
+		return "committed"
 	}
 	return "left over"
+}
+
+// withCommitted adds what commit kept of bottles, those that are gone included.
+func withCommitted(states []bottle.State, frozen []store.Frozen) []bottle.State {
+	for _, f := range frozen {
+		i := slices.IndexFunc(states, func(s bottle.State) bool { return s.ID == f.Identity })
+		if i < 0 {
+			states = append(states, bottle.State{ID: f.Identity, Record: f.Record, Committed: true})
+			continue
+		}
+		states[i].Committed = true
+	}
+	slices.SortFunc(states, func(x, y bottle.State) int { return cmp.Compare(x.ID, y.ID) })
+	return states
 }
 
 func (a *App) table(states []bottle.State, did []view.Activity) error {

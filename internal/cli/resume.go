@@ -62,11 +62,7 @@ func (a *App) resume(ctx context.Context, c *cobra.Command, o startOptions, id i
 	if err != nil {
 		return err
 	}
-	run, err := home.Find(id)
-	if err != nil {
-		return err
-	}
-	rec, err := run.ReadRecord()
+	run, rec, origin, err := a.recorded(home, &o, id)
 	if err != nil {
 		return err
 	}
@@ -85,22 +81,41 @@ func (a *App) resume(ctx context.Context, c *cobra.Command, o startOptions, id i
 	chosen.Reason = "the run's own"
 	o.bottles, o.recorded = rec.Bottles, &rec
 	host := a.host(home, lib, cwd)
-	host.HasSession = func(transcript string) bool { return hasSession(run, transcript) }
+	host.HasSession = func(transcript string) bool { return hasSession(filepath.Join(origin, "home"), transcript) }
 	request := planner.Request{
 		ID: id, Paths: run.Paths(), Backend: chosen, Agent: rec.AgentName, Bottles: rec.Bottles,
-		CopyCwd: rec.CopyCwd, Headless: o.headless, Task: o.prompt, Resume: true, RemoteControl: o.remote, Args: args,
+		CopyCwd: rec.CopyCwd, Headless: o.headless, Task: o.prompt, Resume: true, RemoteControl: o.remote, Args: args, Origin: origin,
 		Label: rec.Label, Color: rec.Color,
 	}
 	return a.launch(ctx, o, home, driver, host, request)
 }
 
-// hasSession reports whether the provider left a session in a bottle to go on with.
-func hasSession(run *store.Run, transcript string) bool {
+// recorded is what a resume goes on with: the state of the run, else what commit kept of it.
+func (a *App) recorded(home *store.Home, o *startOptions, id instance.ID) (*store.Run, store.Record, string, error) {
+	run, err := home.Find(id)
+	if fault.Is(err, fault.NotFound) {
+		f, ferr := home.Frozen(id)
+		if fault.Is(ferr, fault.NotFound) {
+			return nil, store.Record{}, "", err
+		}
+		o.fill = f.Thaw
+		return home.Run(id), f.Record, f.Dir(), ferr
+	}
+	if err != nil {
+		return nil, store.Record{}, "", err
+	}
+	rec, err := run.ReadRecord()
+	dir := run.Dir()
+	return run, rec, dir, err
+}
+
+// hasSession reports whether the provider left a session in a bottle's home to go on with.
+func hasSession(home, transcript string) bool {
 	if transcript == "" {
 		return false
 	}
 	found := false
-	root, err := os.OpenRoot(run.Paths().Home)
+	root, err := os.OpenRoot(home)
 	if err != nil {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type startOptions struct {
 	bottles                            []string
 	prompt                             string
 	recorded                           *store.Record // of the run that a resume goes on with
+	from                               string
+	fill                               func(context.Context, *store.Run) error // brings the files of a run that goes on elsewhere
 }
 
 func (a *App) startCommand() *cobra.Command {
@@ -58,6 +61,7 @@ func (a *App) startCommand() *cobra.Command {
 	f.StringArrayVar(&o.bottles, "bottle", nil, "use the bottle `NAME` instead of the agent's; repeat to merge several")
 	f.StringVar(&o.label, "label", "", "a `NAME` for people, shown by list")
 	f.StringVar(&o.color, "color", "", "a `COLOUR` for people, shown by list")
+	f.StringVar(&o.from, "from", "", "with the files of the bottle `IDENTITY`, as commit kept them or as they are")
 	a.runFlags(c, &o)
 	return c
 }
@@ -125,6 +129,12 @@ func (a *App) start(ctx context.Context, c *cobra.Command, o startOptions, agent
 	if err != nil {
 		return err
 	}
+	var from origin
+	if o.from != "" {
+		if from, err = a.from(c, &o, home, &agent); err != nil {
+			return err
+		}
+	}
 	if agent == "" {
 		if agent, err = a.pick(ctx, c, lib.Names(manifest.KindAgent)); err != nil {
 			return err
@@ -146,7 +156,38 @@ func (a *App) start(ctx context.Context, c *cobra.Command, o startOptions, agent
 		CopyCwd: o.cwd, Headless: o.headless, Task: o.prompt, RemoteControl: o.remote, Args: args,
 		Label: o.label, Color: o.color,
 	}
-	return a.launch(ctx, o, home, driver, a.host(home, lib, cwd), request)
+	host := a.host(home, lib, cwd)
+	if o.from != "" {
+		request.Resume, request.Origin, request.CopyCwd = true, from.dir, from.record.CopyCwd
+		host.HasSession = func(transcript string) bool { return hasSession(filepath.Join(from.dir, "home"), transcript) }
+	}
+	return a.launch(ctx, o, home, driver, host, request)
+}
+
+// from finds what a new bottle starts with, and takes over what the command line does not say.
+func (a *App) from(c *cobra.Command, o *startOptions, home *store.Home, agent *string) (origin, error) {
+	if o.cwd {
+		return origin{}, usage(c, "--cwd does not go with --from: the bottle brings its own workspace")
+	}
+	id, err := identity(c, o.from)
+	if err != nil {
+		return origin{}, err
+	}
+	from, err := a.origin(home, id)
+	if err != nil {
+		return from, err
+	}
+	if *agent == "" {
+		*agent = from.record.AgentName
+	}
+	if o.bottles == nil {
+		o.bottles = from.record.Bottles
+	}
+	if o.backend == "" {
+		o.backend = from.record.Backend
+	}
+	o.fill = from.fill
+	return from, nil
 }
 
 // launch plans, shows, asks and runs. start and resume meet here.
@@ -246,7 +287,7 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	var taken *console
 	screen := &screen{to: a.Out}
 	l := bottle.Launch{
-		Plan: p.Plan, Record: record(p, o), Env: v.env, Tokens: v.tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript,
+		Plan: p.Plan, Record: record(p, o), Env: v.env, Tokens: v.tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript, Fill: o.fill,
 		Beside:   a.keepLogin(p, v.login),
 		Terminal: terminal, Size: size, Term: a.env("TERM"),
 		Streams: func(t bottle.Timing) (backend.Stdio, error) {

@@ -36,6 +36,7 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/stdio":    ground,
 		"internal/undo":     ground,
 
+		"internal/clone":   data,
 		"internal/pack":    data,
 		"internal/policy":  data,
 		"internal/secret":  data,

@@ -35,7 +35,11 @@ func (m *maker) image() (bool, error) {
 		return true, nil
 	}
 	// Beside the run's own lie its home and its log: it copies from nowhere.
-	file, context := filepath.Join(m.req.Paths.State, "Dockerfile"), ""
+	state := m.req.Paths.State
+	if m.req.Origin != "" {
+		state = m.req.Origin
+	}
+	file, context := filepath.Join(state, "Dockerfile"), ""
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		file = m.manifestDockerfile()
 		context = m.buildContext(file)

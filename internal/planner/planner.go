@@ -32,6 +32,7 @@ type Request struct {
 	Headless      bool
 	Task          string
 	Resume        bool
+	Origin        string // where a resumed bottle's files are taken from, as a directory of state; "": it has them
 	RemoteControl bool
 	Args          []string
 	Label, Color  string

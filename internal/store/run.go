@@ -84,6 +84,9 @@ func (r *Run) AgentEnv() string { return filepath.Join(r.dir, "agent", "agent.en
 // PromptFile holds the agent's system prompt, mode 0600.
 func (r *Run) PromptFile() string { return filepath.Join(r.dir, "agent", "prompt.txt") }
 
+// Dockerfile is what the bottle is made of, where that is the run's own.
+func (r *Run) Dockerfile() string { return filepath.Join(r.dir, "Dockerfile") }
+
 // GitGate is where the git gate keeps what is pushed until it was looked at.
 func (r *Run) GitGate() string { return filepath.Join(r.dir, "git-gate") }
 
