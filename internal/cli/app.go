@@ -32,6 +32,8 @@ type App struct {
 	// Drivers makes the backends, best first; a home tells them where runs lie.
 	Drivers   func(*store.Home) []backend.Driver
 	Providers []provider.Provider
+	// Plugins are the user's own providers; one wins over a built-in of its name.
+	Plugins func(*store.Home) []provider.Provider
 	// Clock is what the inbox takes for now; nil: time.Now.
 	Clock func() time.Time
 }
@@ -119,7 +121,7 @@ func (a *App) root() *cobra.Command {
 	root.SetFlagErrorFunc(mistypedFlag)
 	root.AddCommand(a.startCommand(), a.resumeCommand(), a.attachCommand(), a.execCommand(), a.stopCommand(), a.listCommand(), a.logCommand(), a.routesCommand(), a.statsCommand(), a.diffCommand(), a.pullCommand(), a.commitCommand(), a.rmCommand(),
 		a.superviseCommand(),
-		a.infoCommand(), a.validateCommand(), a.scanCommand(), a.schemaCommand(), a.initCommand(), a.editCommand(), a.proposalsCommand(), a.cleanupCommand(), a.doctorCommand(), a.demoCommand(),
+		a.infoCommand(), a.providerCommand(), a.validateCommand(), a.scanCommand(), a.schemaCommand(), a.initCommand(), a.editCommand(), a.proposalsCommand(), a.cleanupCommand(), a.doctorCommand(), a.demoCommand(),
 		a.completionCommand(), a.versionCommand())
 	a.complete(root)
 	return root

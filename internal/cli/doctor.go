@@ -46,7 +46,7 @@ func (a *App) doctorCommand() *cobra.Command {
 				works = works || caps.Works
 				found = append(found, finding{Kind: "backend", Name: d.Name(), Works: caps.Works, Capabilities: &caps})
 			}
-			for _, p := range a.Providers {
+			for _, p := range a.providers(home) {
 				f, err := a.examine(p, home.Cache())
 				if err != nil {
 					return err
@@ -67,15 +67,19 @@ func (a *App) doctorCommand() *cobra.Command {
 }
 
 func (a *App) examine(p provider.Provider, cache string) (finding, error) {
-	spec, err := p.Spec(provider.Request{})
-	if err != nil {
-		return finding{}, err
-	}
 	f := finding{Kind: "provider", Name: p.Name()}
+	spec, err := p.Spec(provider.Request{Settings: provider.Settings{AuthToken: "TOKEN"}})
+	if err != nil { // a plugin that does not work keeps nothing else from being looked at
+		f.Fix = err.Error()
+		return f, nil //nolint:nilerr // it is the finding
+	}
 	prog, err := harness.Find(spec.Binary, a.env("PATH"), cache)
 	switch {
 	case errors.Is(err, harness.ErrMissing):
 		f.Fix = "start --yes installs " + spec.Binary.NPM + " from npm into the cache"
+		if spec.Binary.NPM == "" {
+			f.Fix = "install " + spec.Binary.Command + ", so that it is in PATH"
+		}
 	case err != nil:
 		f.Fix = fault.HintOf(err)
 	default:

@@ -8,6 +8,8 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/provider"
 	"github.com/bot-bottle/bot-bottle/internal/provider/claude"
 	"github.com/bot-bottle/bot-bottle/internal/provider/codex"
+	"github.com/bot-bottle/bot-bottle/internal/provider/external"
+	"github.com/bot-bottle/bot-bottle/internal/store"
 )
 
 // say writes a line for the person.
@@ -23,6 +25,16 @@ func Main(args []string, version string) int {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Environ: os.Environ, Version: version,
 		Drivers:   drivers,
 		Providers: []provider.Provider{claude.Provider{}, codex.Provider{}},
+		Plugins:   plugins,
 	}
 	return app.Run(context.Background(), args)
+}
+
+// plugins are the programs below the home's providers folder.
+func plugins(home *store.Home) []provider.Provider {
+	var all []provider.Provider
+	for _, p := range external.Find(providersDir(home), os.Getenv("PATH")) {
+		all = append(all, p)
+	}
+	return all
 }

@@ -31,14 +31,14 @@ func (a *App) library(home *store.Home) (*manifest.Library, string, error) {
 	if err != nil {
 		return nil, "", fault.WithHint(fault.New(fault.NotFound, "cannot tell the current directory: %w", err), "cd to a directory that exists")
 	}
-	lib, err := manifest.Open(manifest.Options{Home: home.Root(), Cwd: cwd, Templates: a.templates()})
+	lib, err := manifest.Open(manifest.Options{Home: home.Root(), Cwd: cwd, Templates: a.templates(home)})
 	return lib, cwd, err
 }
 
 // templates are the providers that a manifest may name.
-func (a *App) templates() []string {
+func (a *App) templates(home *store.Home) []string {
 	var names []string
-	for _, p := range a.Providers {
+	for _, p := range a.providers(home) {
 		names = append(names, p.Name())
 	}
 	return names
@@ -47,7 +47,7 @@ func (a *App) templates() []string {
 // host is what the planner may look at.
 func (a *App) host(home *store.Home, lib *manifest.Library, cwd string) planner.Host {
 	return planner.Host{
-		Library: lib, Providers: a.Providers, Getenv: a.Getenv,
+		Library: lib, Providers: a.providers(home), Getenv: a.Getenv,
 		Find: func(b provider.Binary) (harness.Program, error) {
 			return harness.Find(b, a.env("PATH"), home.Cache())
 		},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
+	"github.com/bot-bottle/bot-bottle/plugin"
 )
 
 func (a *App) validateCommand() *cobra.Command {
@@ -146,10 +147,10 @@ func (a *App) verdict(problems []manifest.Problem, warnings []manifest.Warning, 
 
 func (a *App) schemaCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "schema [bottle|agent]", Short: "Print the JSON Schema of a manifest kind, for editors",
+		Use: "schema [bottle|agent|provider]", Short: "Print the JSON Schema of a manifest kind or of a plugin, for editors",
 		Example: "  bot-bottle schema bottle > bottle.schema.json",
-		Long:    "schema prints one JSON Schema (draft 2020-12), or without a kind both, as {\"bottle\": …, \"agent\": …}.\n\nExit codes: 0 ok; 2 usage.",
-		Args:    atMostOne, ValidArgs: []string{"bottle", "agent"},
+		Long:    "schema prints one JSON Schema (draft 2020-12), or without a kind those of bottle and agent, as {\"bottle\": …, \"agent\": …}.\n\"provider\" are those of a plugin's request and reply.\n\nExit codes: 0 ok; 2 usage.",
+		Args:    atMostOne, ValidArgs: []string{"bottle", "agent", "provider"},
 		RunE: func(c *cobra.Command, args []string) error {
 			bottle, agent := manifest.Schema()
 			switch {
@@ -159,11 +160,14 @@ func (a *App) schemaCommand() *cobra.Command {
 			case args[0] == "bottle":
 				_, err := fmt.Fprintf(a.Out, "%s\n", bottle)
 				return err
+			case args[0] == "provider":
+				_, err := fmt.Fprint(a.Out, plugin.Schema())
+				return err
 			case args[0] == "agent":
 				_, err := fmt.Fprintf(a.Out, "%s\n", agent)
 				return err
 			}
-			return usage(c, "there is no kind %q: want bottle or agent", args[0])
+			return usage(c, "there is no kind %q: want bottle, agent or provider", args[0])
 		},
 	}
 }

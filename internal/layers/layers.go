@@ -28,6 +28,7 @@ const module = "github.com/bot-bottle/bot-bottle/"
 // table knows every package, by its path below the module.
 func table() map[string]layer { //nolint:funlen // one line for each package
 	return map[string]layer{
+		"plugin":            ground,
 		"internal/ask":      ground,
 		"internal/fault":    ground,
 		"internal/instance": ground,

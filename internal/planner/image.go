@@ -46,6 +46,7 @@ func (m *maker) image() (bool, error) {
 	}
 	text := m.spec.Dockerfile
 	from := "the provider's Dockerfile"
+	p.Image.Context = m.spec.Context
 	if file != "" {
 		raw, err := os.ReadFile(file)
 		if err != nil {
@@ -55,6 +56,7 @@ func (m *maker) image() (bool, error) {
 		text, from, p.Image.Context = string(raw), file, context
 	}
 	if text == "" {
+		p.Image.Context = ""
 		return false, nil
 	}
 	p.Image.Dockerfile = text

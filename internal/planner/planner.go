@@ -48,6 +48,8 @@ type Host struct {
 	// HasSession reports whether a resumed bottle holds a session of the provider, whose
 	// records lie at a path below the bottle's home.
 	HasSession func(transcript string) bool
+	// Servers are the sidecar's own of the Model Context Protocol, for bottles with supervise.
+	Servers []provider.Server
 	// Login reads the host's own login of a provider: its facts, and the host that renews it.
 	Login    func(name string) (facts provider.Login, issuer string, err error)
 	UserHome string
@@ -146,7 +148,7 @@ func (m *maker) provide() error {
 	request := provider.Request{
 		Settings: provider.Settings{AuthToken: m.bottle.Provider.AuthToken, ForwardHostCredentials: m.bottle.Provider.ForwardHostCredentials},
 		Dir:      dir, Prompt: m.agent.Prompt, PromptPath: plan.PromptPath,
-		Task: m.req.Task, Headless: m.req.Headless,
+		Task: m.req.Task, Headless: m.req.Headless, Servers: m.servers(),
 		RemoteControl: m.req.RemoteControl, Args: m.req.Args, Label: m.req.Label, Color: m.req.Color,
 	}
 	if m.bottle.Supervise {
@@ -173,12 +175,24 @@ func (m *maker) provide() error {
 	return m.program(dir)
 }
 
+// servers are those that the agent may ask for more.
+func (m *maker) servers() []provider.Server {
+	if !m.bottle.Supervise {
+		return nil
+	}
+	return m.host.Servers
+}
+
 func (m *maker) program(dir string) error {
 	if own, err := m.image(); err != nil || own {
 		m.command(dir, []string{m.spec.Binary.Command})
 		return err
 	}
 	found, err := m.host.Find(m.spec.Binary)
+	if errors.Is(err, harness.ErrMissing) && m.spec.Binary.NPM == "" {
+		m.problem(fault.NotFound, "install it, so that it is in PATH", "the program %q of the provider %s is not installed", m.spec.Binary.Command, m.out.Plan.Provider)
+		found, err = harness.Program{Args: []string{filepath.Join(harness.BinDir, m.spec.Binary.Command)}}, nil
+	}
 	if errors.Is(err, harness.ErrMissing) {
 		m.out.Install = &m.spec.Binary
 		m.out.Plan.Builds = append(m.out.Plan.Builds, "install "+m.spec.Binary.NPM+" from npm into the cache: "+m.spec.Binary.Command+" is not in PATH")

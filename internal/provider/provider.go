@@ -69,6 +69,8 @@ type Spec struct {
 	// Dockerfile is the text of an image that has the binary in its PATH, "" for none. Its build
 	// arguments BASE and VERSION name the image it is built on and the harness's version.
 	Dockerfile string
+	// Context is the directory of the host that it may copy from, "" for none.
+	Context string
 	// Args follow the binary on the command line of the agent.
 	Args []string
 	// Env are literals for the agent; a manifest's entry of the same name wins.
@@ -97,5 +99,6 @@ type Spec struct {
 // Binary names a harness and where it comes from.
 type Binary struct {
 	Command string // looked for in PATH
-	NPM     string // package that brings it
+	NPM     string // package that brings it, "" where npm has none
+	Dir     string // a directory of the host that it lies in, instead of PATH
 }

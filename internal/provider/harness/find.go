@@ -39,8 +39,15 @@ var ErrMissing = errors.New("not installed")
 // Find looks in the directories of path (the form of PATH), then in the cache. Its error is
 // ErrMissing where there is no such program.
 func Find(b provider.Binary, path, cache string) (Program, error) {
+	if b.Dir != "" {
+		found := lookup(b.Command, b.Dir)
+		if found == "" {
+			return Program{}, ErrMissing
+		}
+		return locate(b.Command, found, path)
+	}
 	found := lookup(b.Command, path)
-	if found == "" {
+	if found == "" && b.NPM != "" {
 		found = lookup(b.Command, cached(cache, b))
 	}
 	if found == "" {

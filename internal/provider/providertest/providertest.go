@@ -34,7 +34,7 @@ func Run(t *testing.T, p provider.Provider, settings provider.Settings) {
 		"a headless run":      with(func(r *provider.Request) { r.Headless, r.Task = true, "-do 'it' $now" }),
 		"a resume":            with(func(r *provider.Request) { r.Resume = true }),
 		"arguments":           with(func(r *provider.Request) { r.Args = []string{"--model", "x y"} }),
-		"the zero of doctor":  {},
+		"the zero of doctor":  {Settings: settings},
 		"a headless resume":   with(func(r *provider.Request) { r.Headless, r.Task, r.Resume = true, "go on", true }),
 		"remote, with prompt": with(func(r *provider.Request) { r.RemoteControl = true }),
 	} {
