@@ -35,6 +35,7 @@ func (s *Server) newH2Conn(g *generation, to destination, raw net.Conn) (*h2conn
 		return nil, &causeError{class(err, "protocol"), fmt.Errorf("cannot speak HTTP/2 to %s: %w", to.host, err)}
 	}
 	conn := &h2conn{cc, raw}
+	cc.ReserveNewRequest() // ours, before others take it for theirs or it counts as idle
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.retired {
@@ -43,7 +44,7 @@ func (s *Server) newH2Conn(g *generation, to destination, raw net.Conn) (*h2conn
 	return conn, nil
 }
 
-// stream returns a connection with room for one more stream, or nil.
+// stream returns a connection with room for one more stream, which it reserves, or nil.
 func (g *generation) stream(to destination) *h2conn {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -54,7 +55,7 @@ func (g *generation) stream(to destination) *h2conn {
 			continue
 		}
 		alive = append(alive, conn)
-		if usable == nil && conn.cc.CanTakeNewRequest() {
+		if usable == nil && conn.cc.ReserveNewRequest() {
 			usable = conn
 		}
 	}
@@ -99,11 +100,24 @@ func h2Failure(to destination, err error, late bool) error {
 	if blocked := (*Blocked)(nil); errors.As(err, &blocked) {
 		return blocked
 	}
+	if neverSent(err) {
+		return errStale
+	}
 	kind := class(err, "protocol")
 	if late {
 		kind = "timeout"
 	}
 	return &causeError{kind, fmt.Errorf("cannot get an answer from %s: %w", to.host, err)}
+}
+
+// neverSent reports whether a connection had ended before it took the request, of which then
+// nothing was read. The library has no names for these errors.
+func neverSent(err error) bool {
+	switch err.Error() {
+	case "http2: client conn could not be established", "http2: client conn not usable", "http2: client conn is closed":
+		return true
+	}
+	return false
 }
 
 func outgoingH2(ctx context.Context, rq *request) (*http.Request, error) {

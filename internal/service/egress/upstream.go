@@ -189,7 +189,10 @@ func wantsH2(err error) bool {
 func (s *Server) roundTrip(ctx context.Context, g *generation, to destination, rq *request) (*response, error) {
 	if rq.proto == "h2" && to.tls && !rq.websocket {
 		if conn := g.stream(to); conn != nil {
-			return s.roundTripH2(ctx, conn, to, rq)
+			resp, err := s.roundTripH2(ctx, conn, to, rq)
+			if !errors.Is(err, errStale) {
+				return resp, err
+			}
 		}
 	}
 	if conn := g.take(to); conn != nil {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -119,17 +120,20 @@ func (d *doorway) dial(dst netip.AddrPort) (net.Conn, error) {
 // upstream is the world outside, recording what reaches it.
 type upstream struct {
 	*httptest.Server
-	mu   sync.Mutex // guards seen
-	seen []*http.Request
+	quiet atomic.Bool // records nothing
+	mu    sync.Mutex  // guards seen
+	seen  []*http.Request
 }
 
 func newUpstream(t testing.TB, h2, secured bool, handler http.HandlerFunc) *upstream {
 	t.Helper()
 	u := &upstream{}
 	u.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		u.mu.Lock()
-		u.seen = append(u.seen, r.Clone(context.Background()))
-		u.mu.Unlock()
+		if !u.quiet.Load() {
+			u.mu.Lock()
+			u.seen = append(u.seen, r.Clone(context.Background()))
+			u.mu.Unlock()
+		}
 		handler(w, r)
 	}))
 	u.EnableHTTP2 = h2
