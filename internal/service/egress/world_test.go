@@ -273,6 +273,7 @@ type world struct {
 }
 
 type setup struct {
+	foreign    bool // the world's authority is not trusted
 	set        policy.Set
 	limits     egress.Limits
 	tokens     tokens
@@ -292,7 +293,9 @@ func newWorld(t testing.TB, in setup) *world {
 	w := &world{door: newDoorway(t), names: in.names, records: &records{}, roots: x509.NewCertPool()}
 	w.roots.AppendCertsFromPEM(authority.CertificatePEM())
 	outside := x509.NewCertPool()
-	outside.AppendCertsFromPEM(outsideCA(t).CertificatePEM())
+	if !in.foreign {
+		outside.AppendCertsFromPEM(outsideCA(t).CertificatePEM())
+	}
 	if in.resolver == nil {
 		in.resolver = hosts{}
 	}
