@@ -25,13 +25,13 @@ func Main(args []string, version string) int {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Environ: os.Environ, Version: version,
 		Drivers:   drivers,
 		Providers: []provider.Provider{claude.Provider{}, codex.Provider{}},
-		Plugins:   plugins,
+		Plugins:   Plugins,
 	}
 	return app.Run(context.Background(), args)
 }
 
-// plugins are the programs below the home's providers folder.
-func plugins(home *store.Home) []provider.Provider {
+// Plugins are the programs below the home's providers folder.
+func Plugins(home *store.Home) []provider.Provider {
 	var all []provider.Provider
 	for _, p := range external.Find(providersDir(home), os.Getenv("PATH")) {
 		all = append(all, p)

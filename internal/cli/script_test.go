@@ -37,8 +37,8 @@ func app() int {
 	a := &cli.App{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv, Environ: os.Environ, Version: "v0-test",
 		Drivers:   func(*store.Home) []backend.Driver { return []backend.Driver{fake.New(fake.Config{Fail: holdsNothing})} },
-		Providers: []provider.Provider{claude.Provider{}, codex.Provider{}},
-		Clock:     testClock(),
+		Providers: []provider.Provider{claude.Provider{}, codex.Provider{}}, Plugins: cli.Plugins,
+		Clock: testClock(),
 	}
 	return a.Run(context.Background(), os.Args[1:])
 }
