@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.program, "program", "bin/bot-bottle", "the bot-bottle to measure")
 	flags.StringVar(&o.first, "first", "bin/bot-bottle-bench-first", "the program whose start is measured")
 	flags.StringVar(&o.npm, "npm", npmDirectory(), "where scripts/setup installed npm packages")
-	flags.StringVar(&o.only, "only", "", "measure only: start, version, traffic (comma between)")
+	flags.StringVar(&o.only, "only", "", "measure only: start, version, traffic, scan (comma between)")
 	flags.StringVar(&o.write, "write", "", "also put the tables between the markers of this Markdown file")
 	flags.IntVar(&o.starts, "starts", 15, "starts of each peer")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds of each peer's traffic")
@@ -80,7 +80,7 @@ func (o options) measure(ctx context.Context, out io.Writer) (err error) {
 	for _, part := range []struct {
 		name string
 		do   func(context.Context, *world, *report) error
-	}{{"start", measureStart}, {"version", measureVersion}, {"traffic", measureTraffic}} {
+	}{{"start", measureStart}, {"version", measureVersion}, {"traffic", measureTraffic}, {"scan", measureScan}} {
 		if !o.wants(part.name) {
 			continue
 		}

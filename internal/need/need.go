@@ -21,6 +21,7 @@ const (
 	Docker = "docker" // a container engine
 	Root   = "root"   // to be root, who can become another user
 	Agents = "agents" // the providers' programs, installed by scripts/setup
+	Oracle = "oracle" // gitleaks as a library, and the examples of its rules, made by scripts/setup
 	SSHD   = "sshd"   // OpenSSH's server, and git
 	Tmux   = "tmux"   // a terminal that tests can drive
 	H2     = "h2"     // h2spec and the clients of nghttp2
@@ -93,4 +94,20 @@ func npmDirectory() (string, error) {
 		return "", err
 	}
 	return filepath.Join(cache, "bot-bottle-test", "npm"), nil
+}
+
+// OracleFile returns the path of what scripts/setup made of gitleaks: "oracle", the program, or
+// "examples.jsonl".
+func OracleFile(t testing.TB, name string) string {
+	t.Helper()
+	directory := os.Getenv("BOT_BOTTLE_TEST_ORACLE")
+	if directory == "" {
+		cache, err := os.UserCacheDir()
+		Require(t, Oracle, err)
+		directory = filepath.Join(cache, "bot-bottle-test", "oracle")
+	}
+	path := filepath.Join(directory, name)
+	_, err := os.Stat(path)
+	Require(t, Oracle, err)
+	return path
 }

@@ -1,19 +1,28 @@
 package dlp_test
 
 import (
-	"math/rand"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/service/dlp"
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp/corpus"
 )
 
 func all() dlp.Detectors { return dlp.Detectors{Patterns: true, Known: true} }
 
-func bench(b *testing.B, p []byte) {
+// bench returns the bytes that a second of a core's time is enough for: others may use the machine
+// too, so the clock says little.
+func bench(b *testing.B, kind string) float64 {
+	p := corpus.Bulk(kind, 4<<20)
 	e := dlp.New([]dlp.Known{{Name: "K", Value: secret.New("correct-horse-Battery-9931-staple")}})
 	e.Warm()
 	b.SetBytes(int64(len(p)))
@@ -25,8 +34,9 @@ func bench(b *testing.B, p []byte) {
 			b.Fatal(f)
 		}
 	}
-	// Others may use the machine too: what counts is a core's time, not the clock's.
-	b.ReportMetric(float64(len(p))*float64(b.N)/(cpu()-spent).Seconds()/1e6, "MB/cpu-s")
+	rate := float64(len(p)) * float64(b.N) / (cpu() - spent).Seconds()
+	b.ReportMetric(rate/1e6, "MB/cpu-s")
+	return rate
 }
 
 // cpu is what this process has used of any core.
@@ -36,30 +46,30 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func BenchmarkText(b *testing.B) {
-	words := strings.Fields("the quick brown fox jumps over a lazy dog while engineers read their release notes and change the function that parses requests")
-	r := rand.New(rand.NewSource(1))
-	var t strings.Builder
-	for t.Len() < 4<<20 {
-		t.WriteString(words[r.Intn(len(words))])
-		t.WriteByte(" \n,. "[r.Intn(5)])
-	}
-	bench(b, []byte(t.String()))
-}
+func BenchmarkText(b *testing.B)   { bench(b, "text") }
+func BenchmarkJSON(b *testing.B)   { bench(b, "JSON") }
+func BenchmarkBinary(b *testing.B) { bench(b, "binary") }
 
-func BenchmarkJSON(b *testing.B) {
-	r := rand.New(rand.NewSource(1))
-	var t strings.Builder
-	t.WriteString("[")
-	for t.Len() < 4<<20 {
-		t.WriteString(`{"role":"user","content":"Please read main.go and explain what the handler does.\nThen fix it.","index":12,"name":"alpha","size":4096,"ok":true},`)
-		_ = r
+// BenchmarkBesideGitleaks has gitleaks, as a library, scan the same bytes in the same run.
+func BenchmarkBesideGitleaks(b *testing.B) {
+	oracle := need.OracleFile(b, "oracle")
+	for _, kind := range []string{"text", "JSON", "binary"} {
+		b.Run(kind, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), kind)
+			if err := os.WriteFile(path, corpus.Bulk(kind, 4<<20), 0o600); err != nil {
+				b.Fatal(err)
+			}
+			out, err := exec.CommandContext(context.Background(), oracle, "speed", path).Output()
+			if err != nil {
+				b.Fatal(err)
+			}
+			theirs, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			ours := bench(b, kind)
+			b.ReportMetric(theirs/1e6, "gitleaks-MB/cpu-s")
+			b.ReportMetric(ours/theirs, "times")
+		})
 	}
-	bench(b, []byte(t.String()))
-}
-
-func BenchmarkBinary(b *testing.B) {
-	p := make([]byte, 4<<20)
-	rand.New(rand.NewSource(1)).Read(p)
-	bench(b, p)
 }
