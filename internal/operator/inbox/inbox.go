@@ -138,7 +138,7 @@ func (b Box) Filed(ctx context.Context, id string) error {
 	defer cancel()
 	client, err := b.Connect(ctx, of)
 	if err != nil {
-		return nil //nolint:nilerr // said above
+		return nil // said above
 	}
 	defer func() { _ = client.Close() }()
 	return client.Filed(ctx, id)

@@ -31,14 +31,18 @@ const backlog = 64
 // source does. Failed gets what could not be told; it is called from several places.
 func Watch(ctx context.Context, id instance.ID, source Source, failed func(error), senders ...Sender) {
 	var group sync.WaitGroup
-	defer group.Wait()
 	queues := make([]chan ask.Proposal, len(senders))
 	for i, s := range senders {
 		queue := make(chan ask.Proposal, backlog)
 		queues[i] = queue
-		defer close(queue)
 		group.Go(func() { deliver(ctx, queue, s, failed) })
 	}
+	defer func() {
+		for _, queue := range queues {
+			close(queue)
+		}
+		group.Wait()
+	}()
 	told := map[string]bool{}
 	var since uint64
 	for ctx.Err() == nil {
