@@ -14,7 +14,7 @@ import (
 // Effect says what a candidate that the operator made of a proposal's would change: how it differs
 // from the one that was asked for, and for a route what it opens in the bottle as it is now.
 func (b Box) Effect(ctx context.Context, p ask.Proposal, candidate json.RawMessage) ([]ask.Fact, error) {
-	facts := []ask.Fact{{Name: "edited", Value: Diff(indented(p.Candidate), indented(candidate))}}
+	facts := []ask.Fact{{Name: "edited", Value: Diff(readable(p.Candidate), readable(candidate))}}
 	if p.Kind != ask.Route {
 		return facts, nil
 	}
@@ -54,7 +54,12 @@ func (b Box) Effect(ctx context.Context, p ask.Proposal, candidate json.RawMessa
 	return facts, nil
 }
 
-func indented(candidate json.RawMessage) string {
+// readable is a candidate in lines that a person compares.
+func readable(candidate json.RawMessage) string {
+	var c ask.CapabilityChange
+	if json.Unmarshal(candidate, &c) == nil && c.Dockerfile != "" {
+		return c.Dockerfile
+	}
 	var text bytes.Buffer
 	if json.Indent(&text, candidate, "", "  ") != nil {
 		return string(candidate)

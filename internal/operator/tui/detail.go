@@ -9,11 +9,13 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/operator/view"
 )
 
-// Limits of what the agent said, so that nobody reads for an hour.
+// Limits of what the agent said, so that nobody reads for an hour. What an approval would change is
+// shown whole: a candidate has 32 KiB at most.
 const (
 	mostWords = 24
 	longWords = 2 << 10
-	longFact  = 4 << 10
+	mostFact  = 1 << 16
+	longFact  = 1 << 20
 )
 
 // lower is what the lower half shows, at the width of the screen.
@@ -47,7 +49,7 @@ func (t *text) gap() { t.lines = append(t.lines, line{}) }
 func (t *text) facts(all []ask.Fact) {
 	for _, f := range all {
 		name := view.Safe(f.Name, 80)
-		lines := view.Lines(f.Value, 200, longFact)
+		lines := view.Lines(f.Value, mostFact, longFact)
 		s := plain
 		switch f.Name {
 		case "newly reachable":
@@ -197,7 +199,7 @@ func (m *model) dialogLines() []line {
 			t.add(bold, 2, " The bottle's file says it already; it stays as it is.")
 		} else {
 			t.add(bold, 2, " %s changes:", view.Safe(c.Path, longWords))
-			t.diff(view.Lines(c.Diff, 400, 64<<10))
+			t.diff(view.Lines(c.Diff, mostFact, longFact))
 		}
 	}
 	return t.lines
