@@ -15,6 +15,8 @@ type word struct {
 	text string // folded
 	what any
 	next uint32 // of the same hash
+	// first are its first eight bytes, or fewer under mask, without regard to case.
+	first, mask uint64
 }
 
 func gram(v uint32) uint32 { return v * 0x9E3779B1 >> 16 }
@@ -54,7 +56,12 @@ func (g *grams) add(text string, what any) {
 	v := uint32(low[0]) | uint32(low[1])<<8 | uint32(low[2])<<16 | caseless&0xffffff
 	h := gram(v)
 	g.bits[h>>6] |= 1 << (h & 63)
-	g.words = append(g.words, word{string(low), what, g.heads[h]})
+	w := word{text: string(low), what: what, next: g.heads[h]}
+	for i := range min(len(low), 8) {
+		w.first |= uint64(low[i]|0x20) << (8 * i)
+		w.mask |= 0xff << (8 * i)
+	}
+	g.words = append(g.words, w)
 	g.heads[h] = uint32(len(g.words))
 }
 
@@ -88,9 +95,15 @@ func (g *grams) has(x uint64) uint64 {
 }
 
 func (g *grams) compare(p []byte, at int, x uint64, t *[256]uint8, hit func(at int, what any)) {
-	for n := g.heads[gram(uint32(x)&0xffffff)&0xffff]; n > 0; n = g.words[n-1].next {
-		if startsFolded(p[at:], g.words[n-1].text, t) {
-			hit(at, g.words[n-1].what)
+	eight := len(p)-at >= 8
+	if eight {
+		x = binary.LittleEndian.Uint64(p[at:]) | caseless
+	}
+	for n := g.heads[gram(uint32(x)&0xffffff)&0xffff]; n > 0; {
+		w := &g.words[n-1]
+		n = w.next
+		if (!eight || (x^w.first)&w.mask == 0) && startsFolded(p[at:], w.text, t) {
+			hit(at, w.what)
 		}
 	}
 }

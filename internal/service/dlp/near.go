@@ -47,7 +47,7 @@ func near(p []byte, marks []mark, at int, hit ruleHit) bool {
 	}
 	run, kinds := 0, uint8(0)
 	for _, b := range p[lo:hi] {
-		if !tokenByte[b] {
+		if !tokenByte[b] || b == '\\' {
 			run, kinds = 0, 0
 			continue
 		}

@@ -29,6 +29,7 @@ const (
 	oddNumbers = 10 // numbers
 	oddSingles = 10 // words of one letter
 	mostText   = 40 // printable bytes of a block that make it text
+	someText   = 32 // and so many that there may be pieces of it
 
 	tiny  = 512 // bytes of a text that is odd in any case
 	small = 4096
@@ -112,7 +113,7 @@ func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 				marks[len(marks)-1] |= markOdd
 			}
 		}
-		if m.word8 != 0 && m.turns+m.digits > 0 || m.upper4&(m.upper4<<4|last.upper4>>60) != 0 {
+		if m.word8 != 0 && (m.turns+last.turns > 0 || m.digits >= 8) || m.upper4&(m.upper4<<4|last.upper4>>60) != 0 {
 			is |= markDrawn
 		}
 		for ; m.magic != 0; m.magic &= m.magic - 1 {
@@ -199,7 +200,7 @@ func odd(q *[block]byte, m, last *masks, bar int) bool {
 		if two&(two>>8)|three&(three>>12)|four&(four>>16)|m.word8&(m.word8<<8|last.word8>>56) != 0 {
 			return true
 		}
-		if m.text4&(m.text4<<4|last.text4>>60) == 0 {
+		if m.text4&(m.text4<<4|last.text4>>60) == 0 || bits.OnesCount64(m.text) < someText {
 			return false
 		}
 	}

@@ -150,7 +150,7 @@ func (s *scan) unicode(v view) { //nolint:funlen // one pass over the runes; eac
 			i += max(n, 1)
 			continue
 		}
-		if r < 1<<16 && !bmp[r] {
+		if r < 1<<16 && !bmp[r>>8]()[r&0xff] {
 			i += n
 			continue
 		}
@@ -186,13 +186,20 @@ func (s *scan) unicode(v view) { //nolint:funlen // one pass over the runes; eac
 	}
 }
 
-// changes tells which runes of the first plane plain changes.
-var changes = sync.OnceValue(func() *[1 << 16]bool {
-	var t [1 << 16]bool
-	for r := rune(0x80); r < 1<<16; r++ {
-		_, t[r] = plain(r, []byte(string(r)))
+// changes tells which runes of the first plane plain changes, block by block as they are met.
+var changes = sync.OnceValue(func() *[256]func() *[256]bool {
+	var pages [256]func() *[256]bool
+	for page := range pages {
+		pages[page] = sync.OnceValue(func() *[256]bool {
+			var t [256]bool
+			for i := range t {
+				r := rune(page<<8 | i)
+				_, t[i] = plain(r, []byte(string(r)))
+			}
+			return &t
+		})
 	}
-	return &t
+	return &pages
 })
 
 func plain(r rune, raw []byte) ([]byte, bool) {
