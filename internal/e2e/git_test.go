@@ -1,11 +1,13 @@
 package e2e_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -182,9 +184,12 @@ func parent(pid int) int {
 	if err != nil {
 		return 0
 	}
-	var state string
-	var ppid int
-	if _, err := fmt.Sscan(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), &state, &ppid); err != nil || state == "Z" {
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // the state, the parent
+	if fields[0] == "Z" {
+		return 0
+	}
+	ppid, err := strconv.Atoi(fields[1])
+	if err != nil {
 		return 0
 	}
 	return ppid

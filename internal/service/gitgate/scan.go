@@ -44,11 +44,12 @@ type survey struct {
 	hits     []hit
 	messages map[string]string // of commits and tags, by object
 	pointers []string          // paths of LFS pointers
+	names    map[string]bool   // paths that were looked at, which trees repeat from commit to commit
 }
 
 // scan looks at every new object, at the names of the refs, and at what is told in parts.
 func (p *push) scan(ctx context.Context) error {
-	v := &survey{p: p, messages: map[string]string{}}
+	v := &survey{p: p, messages: map[string]string{}, names: map[string]bool{}}
 	var names []string
 	for _, u := range p.request.updates {
 		names = append(names, u.ref)
@@ -204,7 +205,11 @@ func (v *survey) object(o object, content io.Reader) error {
 		if err != nil {
 			return err
 		}
-		return v.look("a file's name", o, strings.NewReader(names))
+		fresh := v.unseen(names)
+		if len(fresh) == 0 {
+			return nil
+		}
+		return v.look("a file's name", o, strings.NewReader(strings.Join(fresh, "\n")))
 	case "blob":
 		return v.blob(o, content)
 	}
@@ -265,23 +270,36 @@ func (v *survey) add(h hit) {
 	v.hits = append(v.hits, h)
 }
 
+// unseen returns the paths that no tree of the push had before.
+func (v *survey) unseen(paths []string) []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var fresh []string
+	for _, path := range paths {
+		if !v.names[path] {
+			v.names[path] = true
+			fresh = append(fresh, path)
+		}
+	}
+	return fresh
+}
+
 // treeNames is what a tree calls its entries: a mode, a blank, a name, a zero byte, 20 bytes each.
-func treeNames(raw []byte, path string) (string, error) {
-	var names strings.Builder
+func treeNames(raw []byte, path string) ([]string, error) {
+	var names []string
+	if path != "" {
+		path += "/"
+	}
 	for len(raw) > 0 {
 		head, rest, ok := bytes.Cut(raw, []byte{0})
 		_, name, named := bytes.Cut(head, []byte(" "))
 		if !ok || !named || len(rest) < 20 {
-			return "", errors.New("a tree is malformed")
+			return nil, errors.New("a tree is malformed")
 		}
-		if path != "" {
-			names.WriteString(path + "/")
-		}
-		names.Write(name)
-		names.WriteByte('\n')
+		names = append(names, path+string(name))
 		raw = rest[20:]
 	}
-	return names.String(), nil
+	return names, nil
 }
 
 // joined looks at the messages of the push one behind the other, in both orders, so that a value
