@@ -401,3 +401,23 @@ func TestLineBreaksThatSplitARequestAreRefused(t *testing.T) {
 		t.Errorf("an escaped line break in a header: %d %s", status, answer)
 	}
 }
+
+func TestWhatIsSignedIsRefusedNotRedacted(t *testing.T) {
+	w := newWire(t, nil)
+	r, ready := serving(t, false, nil, w.route("example.com", policy.DLP{OnMatch: "redact"}))
+	client := agent(t, r, ready)
+	body := `{"a":"` + githubToken() + `"}`
+	for _, field := range []string{"", "Digest", "Content-Digest", "Content-MD5", "X-Amz-Content-Sha256", "X-Amz-Checksum-Crc32", "X-Hub-Signature-256", "Signature", "X-Goog-Hash"} {
+		header := []string{"Content-Type", "application/json"}
+		want := http.StatusOK
+		if field != "" {
+			header, want = append(header, field, "abc"), http.StatusForbidden
+		}
+		if status, answer := send(t, client, "https://example.com/x", body, header...); status != want {
+			t.Errorf("%s: %d %s", field, status, answer)
+		}
+		if reached := w.take(); strings.Contains(reached, githubToken()) {
+			t.Errorf("%s: it left", field)
+		}
+	}
+}

@@ -123,12 +123,21 @@ func (f Finding) same(g Finding) bool { return g.Rule == f.Rule && g.Fingerprint
 
 // joint is what is found in the values together and in neither what was there nor what is new.
 func (e *Engine) joint(t joinedText, place string, use Detectors) []Finding {
-	found := e.Scan(t.text, place, use)
+	found := e.glance(t.text, place, use)
 	if len(found) == 0 {
 		return nil
 	}
-	apart := append(e.Scan(t.text[:t.fresh], place, use), e.Scan(t.text[t.fresh:], place, use)...)
+	apart := append(e.glance(t.text[:t.fresh], place, use), e.glance(t.text[t.fresh:], place, use)...)
 	return slices.DeleteFunc(found, func(f Finding) bool { return slices.ContainsFunc(apart, f.same) })
+}
+
+// glance looks at a text as it stands and decodes nothing: it is done for each value of each request.
+func (e *Engine) glance(text []byte, place string, use Detectors) []Finding {
+	s := &scan{e: e, t: e.table(), use: use, place: place}
+	v := view{text: text, hi: len(text), ends: true}
+	s.marks, s.packs = survey(text, false, s.marks, s.packs)
+	s.match(v, s.marks)
+	return s.out
 }
 
 // pieced is a finding of a secret that left in pieces.
@@ -156,6 +165,23 @@ func (m *Memory) piecesOf(k *knownIndex, values []Value) bool {
 		})
 	}
 	return enough
+}
+
+// spells returns what a value says in hex or base64, where that is text.
+func spells(value string) string {
+	if len(value) < 2 {
+		return ""
+	}
+	trimmed := strings.TrimRight(value, "=")
+	for _, decode := range []func(string) ([]byte, error){
+		hex.DecodeString, base64.RawStdEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
+	} {
+		raw, err := decode(trimmed)
+		if err == nil && len(raw) > 0 && !slices.ContainsFunc(raw, func(b byte) bool { return b < ' ' || b > '~' }) {
+			return string(raw)
+		}
+	}
+	return ""
 }
 
 // forms calls piece with every reading of a value that is long enough, and with its parts.
@@ -196,9 +222,18 @@ func (k *knownIndex) rule() string {
 
 // public is how much of a text that stands in the secret belongs to its public prefix. Of a
 // secret that is hardly longer than that all of it counts.
-func (k *knownIndex) public(text []byte) int {
+func (k *knownIndex) public(text []byte, f form) int {
 	n := publicPrefix(k.value)
-	if n == 0 || len(k.value)-n < k.least || !strings.HasPrefix(k.value, string(text)) {
+	if n == 0 || len(k.value)-n < k.least {
+		return 0
+	}
+	switch f {
+	case formReversed:
+		text = reversed.apply(text)
+	case formRotated:
+		text = rotated.apply(text)
+	}
+	if !strings.HasPrefix(k.value, string(text)) {
 		return 0
 	}
 	return min(n, len(text))

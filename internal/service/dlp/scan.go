@@ -305,8 +305,8 @@ func (s *scan) known(v view, at int, hit knownHit) bool {
 	least, step := k.least, hit.form.String()
 	if hit.form >= formHex {
 		least -= 2 // the groups at both ends may be cut
-	} else if hit.form == formRaw {
-		matched -= k.public(v.text[lo:hi])
+	} else {
+		matched -= k.public(v.text[lo:hi], hit.form)
 	}
 	if matched < least {
 		if matched < min(anchor, k.least) || !s.use.Pieces.part(k, hit.at, anchor) {

@@ -9,6 +9,8 @@ const (
 	maxSlots  = 256
 	maxSeries = 384 // bytes of one slot's values that are kept
 	everySlot = ""  // the slot of all values that changed
+
+	decodedSlot = " decoded" // behind a slot's name: what its values say in hex or base64
 )
 
 // series keeps the values of each slot in the order in which they were sent.
@@ -50,9 +52,13 @@ func (s *series) add(values []Value, now time.Time) (fresh []Value, out []joined
 		if differs {
 			changed = append(changed, v.Text...)
 		}
-		text, ok := t.append([]byte(v.Text))
-		if ok && t.varied {
+		if text, ok := t.append([]byte(v.Text)); ok && t.varied {
 			out = append(out, text)
+		}
+		if said := spells(v.Text); said != "" {
+			if text, ok := s.slot(v.Slot+decodedSlot, now).append([]byte(said)); ok && t.varied {
+				out = append(out, text)
+			}
 		}
 	}
 	if len(changed) > 0 && len(changed) <= maxSeries/2 {
