@@ -71,6 +71,9 @@ type Launch struct {
 	// Beside, where there is one, runs as long as the agent does, and returns soon after its
 	// context ends.
 	Beside func(context.Context, Inside)
+	// Ended, where there is one, is called when everything of the run is torn down and its state is
+	// still there.
+	Ended func()
 	// Streams is called when the agent is about to run and returns its streams.
 	Streams func(Timing) (backend.Stdio, error)
 }

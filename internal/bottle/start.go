@@ -45,6 +45,9 @@ func (d Deps) Start(ctx context.Context, l Launch) (Outcome, error) {
 	if uerr := r.undo.Unwind(ctx, unwindLimit); uerr != nil {
 		err = errors.Join(err, uerr)
 	}
+	if l.Ended != nil {
+		l.Ended()
+	}
 	pause("settle")
 	out, serr := r.settle(context.WithoutCancel(ctx), exit, err)
 	return out, errors.Join(err, serr)

@@ -24,6 +24,7 @@ import (
 // startOptions are the flags of start and resume.
 type startOptions struct {
 	dryRun, cwd, remote, yes, headless bool
+	json                               bool
 	format, backend, label, color      string
 	bottles                            []string
 	prompt                             string
@@ -80,6 +81,7 @@ func (a *App) runFlags(c *cobra.Command, o *startOptions) {
 	f.BoolVar(&o.remote, "remote-control", false, "let the provider's own remote control reach the agent")
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	f.BoolVar(&o.headless, "headless", false, "no terminal, no question; needs --prompt")
+	f.BoolVar(&o.json, "json", false, "print the result of a headless run as JSON, with what the agent said")
 	f.StringVar(&o.prompt, "prompt", "", "the task of a headless run, as `TEXT`")
 }
 
@@ -104,11 +106,13 @@ func (o startOptions) check(c *cobra.Command) error {
 	case o.format != "text" && o.format != "json":
 		return usage(c, "there is no format %q: want text or json", o.format)
 	case o.format == "json" && !o.dryRun:
-		return usage(c, "--format json needs --dry-run: a started agent owns stdout")
+		return fault.WithHint(usage(c, "--format json needs --dry-run: a started agent owns stdout"), "the result of a headless run: --headless --json")
 	case !provider.ValidLabel(o.label):
 		return usage(c, "--label wants at most %d printable characters", provider.MaxLabel)
 	case o.color != "" && provider.ColorCode(o.color) == "":
 		return usage(c, "there is no colour %q: want #rrggbb or one of %s", o.color, strings.Join(provider.Colors(), ", "))
+	case o.json && (!o.headless || o.dryRun):
+		return usage(c, "--json needs --headless; of a plan, --dry-run --format json")
 	case o.headless && o.prompt == "":
 		return usage(c, "--headless needs --prompt TEXT: there is nobody to type a task")
 	case !o.headless && o.prompt != "":
@@ -285,15 +289,19 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	}
 	terminal, size := a.stdio(o.headless)
 	var taken *console
-	screen := &screen{to: a.Out}
+	screen, res := &screen{to: a.Out}, newResult(p.Plan)
 	l := bottle.Launch{
 		Plan: p.Plan, Record: record(p, o), Env: v.env, Tokens: v.tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript, Fill: o.fill,
 		Beside:   a.keepLogin(p, v.login),
+		Ended:    func() { res.read(context.WithoutCancel(ctx), p.Plan.Paths.Audit) },
 		Terminal: terminal, Size: size, Term: a.env("TERM"),
 		Streams: func(t bottle.Timing) (backend.Stdio, error) {
 			a.traceTiming(t)
 			told.begin(ctx, home, p.Plan.ID)
 			stdio := backend.Stdio{Out: a.Out, Err: a.Err}
+			if o.json {
+				stdio.Out = res.output()
+			}
 			if !o.headless {
 				stdio.In = a.In
 			}
@@ -313,6 +321,15 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 		taken.release()
 	}
 	told.end(a)
+	if o.json {
+		res.end(out, err)
+		err = errors.Join(err, a.json(res))
+	}
+	return a.report(p, out, err)
+}
+
+// report says how a run ended and what was kept of it.
+func (a *App) report(p *planner.Planned, out bottle.Outcome, err error) error {
 	if out.Kept {
 		a.say("kept %s: %s; go on with: bot-bottle resume %s", p.Plan.ID, out.Why, p.Plan.ID)
 	}

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
-	"github.com/bot-bottle/bot-bottle/internal/login"
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
@@ -155,11 +154,6 @@ func (m *maker) tokens() {
 		}
 	}
 	for _, r := range m.out.Plan.Egress.Routes {
-		if r.Auth != nil && r.Owner == "" && strings.HasPrefix(r.Auth.TokenRef, login.Prefix) {
-			m.problem(fault.Invalid, "name a host variable, file:PATH, cmd:COMMAND or keyring:SERVICE/USER",
-				"egress.routes.%s: a login goes to its provider's own hosts only", r.Host)
-			continue
-		}
 		if r.Auth != nil {
 			check(r.Auth.TokenRef, r.Host)
 		}

@@ -53,6 +53,13 @@ func (m *maker) skills() {
 				err = os.ErrInvalid
 			}
 		}
+		if err == nil {
+			if err := checkSkill(real); err != nil {
+				m.problem(fault.Invalid, "a skill is a folder with a SKILL.md and little else; take it out of the agent's skills, or make it smaller",
+					"skill %q at %s cannot be brought in: %v", name, dir, err)
+				continue
+			}
+		}
 		if err != nil {
 			m.problem(fault.NotFound, "put it at "+dir+", or take it out of the agent's skills", "skill %q does not exist on this host", name)
 			continue
