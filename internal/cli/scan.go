@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -18,22 +17,24 @@ func (a *App) scanCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "scan [file|-]",
 		Short: "Look for secrets in a file, as the sidecar does in what leaves",
-		Long: "scan runs the sidecar's own engine over a file or over stdin, and says what it found and which decodings led to it.\n" +
-			"It never prints a secret. Offsets are bytes of the file; a fingerprint is the same for the same secret within one run.\n\n" +
-			"Exit codes: 0 clean; 12 found; 10 no such file; 2 usage.",
+		Long: "scan runs the sidecar's own engine over a file or over stdin, with all outbound detectors but entropy, and says\n" +
+			"what it found and, step by step, how it decoded its way there. Known secrets are those of this machine's variables\n" +
+			"that BOT_BOTTLE_SENSITIVE_PREFIXES names, as for a bottle. It never prints a secret. Offsets are bytes of the file;\n" +
+			"a fingerprint is the same for the same secret within one run. Memory does not grow with the file.\n\n" +
+			"Exit codes: 0 clean; 12 found, or not to be looked at to the end; 10 no such file; 1 it cannot be read; 2 usage.",
 		Example: "  bot-bottle scan notes.md\n  git diff | bot-bottle scan --json -",
 		Args:    atMostOne,
 		RunE: func(_ *cobra.Command, args []string) error {
 			in, name := a.In, "stdin"
 			if len(args) == 1 && args[0] != "-" {
-				file, err := os.Open(args[0])
+				file, err := scannable(args[0])
 				if err != nil {
-					return fault.New(fault.NotFound, "cannot scan %s: %w", args[0], reason(err))
+					return err
 				}
 				defer file.Close()
 				in, name = file, args[0]
 			}
-			found, err := scan(in, name)
+			found, err := scan(in, name, a.knownHere())
 			if err != nil {
 				return err
 			}
@@ -44,8 +45,34 @@ func (a *App) scanCommand() *cobra.Command {
 	return c
 }
 
-func scan(in io.Reader, name string) ([]dlp.Finding, error) {
-	s := dlp.New(nil).Stream(name, dlp.Detectors{Patterns: true, Known: true})
+func scannable(path string) (*os.File, error) {
+	file, err := os.Open(path) //nolint:gosec // the caller's own file
+	if err != nil {
+		kind := fault.Invalid
+		if errors.Is(err, os.ErrNotExist) {
+			kind = fault.NotFound
+		}
+		return nil, fault.New(kind, "cannot scan %s: %w", path, reason(err))
+	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		_ = file.Close()
+		return nil, fault.WithHint(fault.New(fault.Invalid, "cannot scan %s: it is a directory", path),
+			"name a file, or pack it: tar -c %s | bot-bottle scan -", path)
+	}
+	return file, nil
+}
+
+// knownHere are the secrets of this machine that a bottle's sidecar would be told of too.
+func (a *App) knownHere() []dlp.Known {
+	var known []dlp.Known
+	for name, value := range a.sensitive() {
+		known = append(known, dlp.Known{Name: name, Value: value})
+	}
+	return known
+}
+
+func scan(in io.Reader, name string, known []dlp.Known) ([]dlp.Finding, error) {
+	s := dlp.New(known).Stream(name, dlp.Detectors{Patterns: true, Known: true})
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := in.Read(buf)
@@ -70,11 +97,7 @@ func (a *App) found(found []dlp.Finding, name string, asJSON bool) error {
 		}
 	} else {
 		for _, f := range found {
-			how := "as it stands"
-			if len(f.Steps) > 0 {
-				how = "after " + strings.Join(f.Steps, ", then ")
-			}
-			if _, err := fmt.Fprintf(a.Out, "%s:%d: %s, %d bytes, %s [%s]\n", name, f.Offset, f.Rule, f.Length, how, f.Fingerprint); err != nil {
+			if err := a.explain(f, name); err != nil {
 				return err
 			}
 		}
@@ -86,4 +109,24 @@ func (a *App) found(found []dlp.Finding, name string, asJSON bool) error {
 		a.say("nothing was found in %s", name)
 	}
 	return nil
+}
+
+// explain says what a finding is and each step that led to it, outermost first.
+func (a *App) explain(f dlp.Finding, name string) error {
+	what := fmt.Sprintf("%s, %d bytes [%s]", f.Rule, f.Length, f.Fingerprint)
+	if limit, ok := dlp.Limit(f.Rule); ok {
+		what = f.Rule + ": " + limit
+	}
+	text := fmt.Sprintf("%s:%d: %s\n", name, f.Offset, what)
+	if f.Span > 0 && len(f.Steps) > 0 {
+		text += fmt.Sprintf("  in %d bytes that begin there\n", f.Span)
+	}
+	for i, step := range f.Steps {
+		text += fmt.Sprintf("  %d. read as %s\n", i+1, step)
+	}
+	if len(f.Steps) == 0 {
+		text += "  as it stands\n"
+	}
+	_, err := io.WriteString(a.Out, text)
+	return err
 }

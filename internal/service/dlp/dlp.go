@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +54,19 @@ const (
 	RuleWork   = "limit-work"   // decoded output out of proportion
 	RuleBroken = "limit-broken" // compressed data that cannot be read to its end
 )
+
+// Limit says in words which limit a rule is the finding of; ok is false for any other rule.
+func Limit(rule string) (text string, ok bool) {
+	switch rule {
+	case RuleDepth:
+		return fmt.Sprintf("encodings are nested deeper than %d, or archives than %d, so it was not looked at to the end", maxDepth, maxUnpacks), true
+	case RuleWork:
+		return "it unpacks or decodes to more than is looked at", true
+	case RuleBroken:
+		return "it says that it is compressed, and cannot be unpacked to its end", true
+	}
+	return "", false
+}
 
 // Engine is safe for concurrent use. It does its costly set-up when first used, or in Warm.
 type Engine struct {
