@@ -12,7 +12,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/store"
 )
 
-// notifySettings say how the operator hears of questions while no inbox is open.
+// notifySettings say how the operator hears of questions without looking for them.
 type notifySettings struct {
 	Desktop bool             `yaml:"desktop"`
 	Webhook *webhookSettings `yaml:"webhook"`

@@ -1,4 +1,4 @@
-// Package notify tells the operator, where no inbox is open, that a question waits: on the desktop
+// Package notify tells the operator, who may not be looking, that a question waits: on the desktop
 // and by a webhook.
 //
 // Its one rule: it tells that there is something to decide and where, and never decides; neither a
