@@ -183,10 +183,13 @@ func (m *model) watched() instance.ID {
 	if q, ok := m.current(); ok {
 		return q.Bottle
 	}
-	if m.bottle == "" && len(m.inbox.Bottles) > 0 {
-		return m.inbox.Bottles[0].ID
+	if m.bottle != "" || len(m.inbox.Bottles) == 0 {
+		return m.bottle
 	}
-	return m.bottle
+	if i := slices.IndexFunc(m.inbox.Bottles, func(b view.Bottle) bool { return b.Running }); i >= 0 {
+		return m.inbox.Bottles[i].ID
+	}
+	return m.inbox.Bottles[0].ID
 }
 
 func (m *model) shownQuestions() []view.Question {
