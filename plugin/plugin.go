@@ -7,7 +7,7 @@
 // The program lies at ~/.bot-bottle/providers/NAME/provider. It is started on the host, in its own
 // directory, with no environment but PATH and LANG, and has five seconds. In Go it is:
 //
-//	func main() { plugin.Main(answer) }
+//	func main() { _ = plugin.Serve(os.Stdin, os.Stdout, answer) }
 package plugin
 
 import (

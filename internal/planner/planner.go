@@ -48,8 +48,6 @@ type Host struct {
 	// HasSession reports whether a resumed bottle holds a session of the provider, whose
 	// records lie at a path below the bottle's home.
 	HasSession func(transcript string) bool
-	// Servers are the sidecar's own of the Model Context Protocol, for bottles with supervise.
-	Servers []provider.Server
 	// Login reads the host's own login of a provider: its facts, and the host that renews it.
 	Login    func(name string) (facts provider.Login, issuer string, err error)
 	UserHome string
@@ -148,7 +146,7 @@ func (m *maker) provide() error {
 	request := provider.Request{
 		Settings: provider.Settings{AuthToken: m.bottle.Provider.AuthToken, ForwardHostCredentials: m.bottle.Provider.ForwardHostCredentials},
 		Dir:      dir, Prompt: m.agent.Prompt, PromptPath: plan.PromptPath,
-		Task: m.req.Task, Headless: m.req.Headless, Servers: m.servers(),
+		Task: m.req.Task, Headless: m.req.Headless,
 		RemoteControl: m.req.RemoteControl, Args: m.req.Args, Label: m.req.Label, Color: m.req.Color,
 	}
 	if m.bottle.Supervise {
@@ -173,14 +171,6 @@ func (m *maker) provide() error {
 	m.out.Plan.Placeholders = append([]string{}, spec.Placeholders...)
 	m.out.Plan.Notes = append(m.out.Plan.Notes, spec.Notes...)
 	return m.program(dir)
-}
-
-// servers are those that the agent may ask for more.
-func (m *maker) servers() []provider.Server {
-	if !m.bottle.Supervise {
-		return nil
-	}
-	return m.host.Servers
 }
 
 func (m *maker) program(dir string) error {
