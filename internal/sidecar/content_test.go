@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/coder/websocket"
@@ -35,6 +36,9 @@ type wire struct {
 	seen bytes.Buffer
 	addr string
 	ca   string
+
+	drain bool // bodies are counted, not kept
+	bytes atomic.Int64
 }
 
 func newWire(t testing.TB, answer http.HandlerFunc) *wire {
@@ -47,6 +51,11 @@ func newWire(t testing.TB, answer http.HandlerFunc) *wire {
 		}
 		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 			w.socket(rw, r)
+			return
+		}
+		if w.drain {
+			n, _ := io.Copy(io.Discard, r.Body)
+			w.bytes.Add(n)
 			return
 		}
 		body, err := io.ReadAll(r.Body)
