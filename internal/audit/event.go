@@ -28,6 +28,8 @@ type Event struct {
 	Rule   string `json:"rule,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	Status int    `json:"status,omitempty"` // HTTP status sent to the agent
+	// Would is "deny" for what only a bottle that observes let through; Reason and Rule say why.
+	Would string `json:"would,omitempty"`
 	// Injected names the reference of the credential that was put in.
 	Injected string   `json:"injected,omitempty"`
 	Headers  []string `json:"headers,omitempty"` // names only, where egress.log is full

@@ -37,7 +37,7 @@ func clean(e Event, now time.Time, redact func(string) string) Event {
 		}
 		*s = Escape(*s, limit)
 	}
-	for _, word := range []*string{&e.Kind, &e.Verdict, &e.Layer, &e.Via, &e.Proto, &e.Scheme, &e.Method, &e.Injected} {
+	for _, word := range []*string{&e.Kind, &e.Verdict, &e.Would, &e.Layer, &e.Via, &e.Proto, &e.Scheme, &e.Method, &e.Injected} {
 		safe(word, maxWord)
 	}
 	safe(&e.Host, maxHost)

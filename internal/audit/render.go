@@ -67,6 +67,9 @@ func details(e Event) []string {
 	add("", e.Layer)
 	add("", e.Via)
 	add("", e.Proto)
+	if e.Would != "" {
+		add("would be refused, ", "observing")
+	}
 	add("rule ", e.Rule)
 	add("credential ", e.Injected)
 	add("headers ", strings.Join(e.Headers, " "))

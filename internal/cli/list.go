@@ -78,7 +78,7 @@ func (a *App) states(ctx context.Context, home *store.Home) ([]bottle.State, err
 // row is a bottle as --json shows it.
 type row struct {
 	Identity  instance.ID `json:"identity"`
-	State     string      `json:"state"` // "running", "kept", "kept, committed", "committed", "left over" or "broken"
+	State     string      `json:"state"` // "running", "observing" (it runs, and refuses little), "kept", "kept, committed", "committed", "left over" or "broken"
 	Agent     string      `json:"agent"`
 	Backend   string      `json:"backend"`
 	StartedAt *time.Time  `json:"started_at"` // null where the record cannot be read
@@ -107,6 +107,8 @@ func listed(states []bottle.State, did []view.Activity) []row {
 
 func stateName(s bottle.State) string {
 	switch {
+	case s.Running && s.Record.Observe:
+		return "observing"
 	case s.Running:
 		return "running"
 	case s.Broken != nil:

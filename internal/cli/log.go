@@ -63,6 +63,9 @@ func (a *App) logCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if rec, err := run.ReadRecord(); err == nil && rec.Observe {
+				a.say("this bottle only observed: what no route allows was recorded, and not refused")
+			}
 			if o.verify {
 				return a.verify(ctx, run, o)
 			}

@@ -84,7 +84,7 @@ func (a *App) resume(ctx context.Context, c *cobra.Command, o startOptions, id i
 	host.HasSession = func(transcript string) bool { return hasSession(filepath.Join(origin, "home"), transcript) }
 	request := planner.Request{
 		ID: id, Paths: run.Paths(), Backend: chosen, Agent: rec.AgentName, Bottles: rec.Bottles,
-		CopyCwd: rec.CopyCwd, Headless: o.headless, Task: o.prompt, Resume: true, RemoteControl: o.remote, Args: args, Origin: origin,
+		CopyCwd: rec.CopyCwd, Headless: o.headless, Task: o.prompt, Resume: true, RemoteControl: o.remote, Observe: rec.Observe, Args: args, Origin: origin,
 		Label: rec.Label, Color: rec.Color,
 	}
 	return a.launch(ctx, o, home, driver, host, request)

@@ -28,6 +28,7 @@ type startOptions struct {
 	format, backend, label, color      string
 	bottles                            []string
 	prompt                             string
+	observe                            bool
 	recorded                           *store.Record // of the run that a resume goes on with
 	from                               string
 	fill                               func(context.Context, *store.Run) error // brings the files of a run that goes on elsewhere
@@ -60,6 +61,7 @@ func (a *App) startCommand() *cobra.Command {
 	f.BoolVar(&o.cwd, "cwd", false, "bring the current directory in, as workspace: copy")
 	f.StringVar(&o.backend, "backend", "", "the backend `NAME` that holds the bottle")
 	f.StringArrayVar(&o.bottles, "bottle", nil, "use the bottle `NAME` instead of the agent's; repeat to merge several")
+	f.BoolVar(&o.observe, "observe", false, "refuse nothing that a route could allow, and record it; without any credential")
 	f.StringVar(&o.label, "label", "", "a `NAME` for people, shown by list")
 	f.StringVar(&o.color, "color", "", "a `COLOUR` for people, shown by list")
 	f.StringVar(&o.from, "from", "", "with the files of the bottle `IDENTITY`, as commit kept them or as they are")
@@ -157,7 +159,7 @@ func (a *App) start(ctx context.Context, c *cobra.Command, o startOptions, agent
 	id := instance.New(agent)
 	request := planner.Request{
 		ID: id, Paths: home.Run(id).Paths(), Backend: chosen, Agent: agent, Bottles: o.bottles,
-		CopyCwd: o.cwd, Headless: o.headless, Task: o.prompt, RemoteControl: o.remote, Args: args,
+		CopyCwd: o.cwd, Headless: o.headless, Task: o.prompt, RemoteControl: o.remote, Observe: o.observe, Args: args,
 		Label: o.label, Color: o.color,
 	}
 	host := a.host(home, lib, cwd)
@@ -213,6 +215,9 @@ func (a *App) launch(ctx context.Context, o startOptions, home *store.Home, driv
 	}
 	if err := a.consent(ctx, o, p); err != nil {
 		return err
+	}
+	if p.Plan.Egress.Observe {
+		a.say("%s", planner.Observing)
 	}
 	if p.Install != nil {
 		if err := a.install(ctx, home, *p.Install); err != nil {
@@ -355,7 +360,7 @@ func record(p *planner.Planned, o startOptions) store.Record {
 	r := store.Record{
 		Identity: p.Plan.ID, AgentName: p.Plan.Agent, Bottles: o.bottles, Cwd: w.HostPath, CopyCwd: w.Path != "",
 		StartedAt: time.Now().UTC(), ComposeProject: "bot-bottle-" + string(p.Plan.ID), Backend: p.Plan.Backend.Name,
-		Label: p.Plan.Label, Color: p.Plan.Color,
+		Label: p.Plan.Label, Color: p.Plan.Color, Observe: p.Plan.Egress.Observe,
 	}
 	if r.Bottles == nil {
 		r.Bottles = []string{}

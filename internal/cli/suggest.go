@@ -46,10 +46,14 @@ func (a *App) suggest(ctx context.Context, run *store.Run, o logOptions) error {
 
 // add takes in what a route would have allowed; refusals of other layers are no matter of routes.
 func (s *refusals) add(e audit.Event) {
-	refused := e.Verdict == "deny"
 	switch {
-	case !refused:
-	case e.Kind == "dns" && e.Layer != policy.LayerAddress:
+	case e.Would == "deny" && e.Kind == "request":
+		s.requests = append(s.requests, policy.Refused{Host: e.Host, Port: e.Port, Method: e.Method, Path: e.Path})
+		if strings.Contains(e.Reason, "route of ") {
+			s.routed[e.Host] = true
+		}
+	case e.Verdict != "deny":
+	case e.Kind == "dns" && e.Layer != policy.LayerAddress && !strings.HasSuffix(e.Host, ".invalid"): // the self-check asks for one
 		s.looked[e.Host] = true
 	case e.Kind == "connect" && e.Layer == policy.LayerEgress && e.Via != "transparent":
 		s.requests = append(s.requests, policy.Refused{Host: e.Host, Port: e.Port, Method: "CONNECT"})

@@ -50,7 +50,7 @@ func (m *maker) egress() error {
 		}
 		set.Routes = append(set.Routes, own[name])
 	}
-	m.out.Plan.Egress = set
+	m.out.Plan.Egress = m.observe(set)
 	m.tokens()
 	return nil
 }

@@ -34,6 +34,7 @@ type Request struct {
 	Resume        bool
 	Origin        string // where a resumed bottle's files are taken from, as a directory of state; "": it has them
 	RemoteControl bool
+	Observe       bool // --observe: record and refuse nothing that a route could allow
 	Args          []string
 	Label, Color  string
 }

@@ -16,6 +16,9 @@ import (
 // variable and quotes what came from a repository.
 func Preflight(w io.Writer, p *plan.Plan) error {
 	t := &table{}
+	if p.Egress.Observe {
+		t.row("WARNING", Observing)
+	}
 	t.row("agent", p.Agent)
 	t.row("bottle", strings.Join(p.Bottles, " → "))
 	t.row("provider", p.Provider)

@@ -70,10 +70,20 @@ type Decision struct {
 	NextSteps   []string
 	// Approvable is true only for a plain miss of the allowlist, which an operator may lift.
 	Approvable bool
+	// Would is the refusal that a bottle which only observes has passed over, or nil.
+	Would *Decision
 }
 
 // Decide is the one verdict on a request, for every way in.
 func (r *Rules) Decide(q Request) Decision {
+	if r.set.Observe && gitService(q) == gitPush {
+		return denyPush(r.NameRoute(q.host)) // also where no route names the host
+	}
+	return r.observed(r.judge(q))
+}
+
+// judge is the verdict by the routes alone.
+func (r *Rules) judge(q Request) Decision {
 	if q.method == "TRACE" || q.method == "TRACK" || q.method == "CONNECT" {
 		return denyMethod(q.method)
 	}
@@ -118,14 +128,14 @@ func (r *Rules) DecideHost(host string, port uint16) Decision {
 	}
 	found := r.lookup(canonical)
 	if len(found) == 0 {
-		return missingHost(canonical, port)
+		return r.observed(missingHost(canonical, port))
 	}
 	for _, candidate := range found {
 		if slices.Contains(candidate.ports, port) {
 			return Decision{Allow: true, Route: candidate.route}
 		}
 	}
-	return missingPort(found[0].route, canonical, port)
+	return r.observed(missingPort(found[0].route, canonical, port))
 }
 
 // NameRoute returns the first route of the most specific host that covers a canonical name, or nil.
@@ -144,7 +154,7 @@ func (r *Rules) ResolvesName(host string) bool {
 	if err != nil || strings.Contains(canonical, ":") || numeric(canonical) {
 		return false
 	}
-	return len(r.lookup(canonical)) > 0
+	return len(r.lookup(canonical)) > 0 || r.set.Observe && public(canonical)
 }
 
 // AsksForName reports whether a request to a name that no route covers would be held for the
@@ -155,6 +165,12 @@ func (r *Rules) AsksForName(host string) bool {
 	if err != nil || r.set.OnDeny != OnDenyAsk || strings.Contains(canonical, ":") || numeric(canonical) {
 		return false
 	}
+	return public(canonical) && len(r.lookup(canonical)) == 0
+}
+
+// public reports whether a canonical name could be one of the public ones: it has several labels,
+// and none of the local domains.
+func public(canonical string) bool {
 	dot := strings.LastIndexByte(canonical, '.')
 	if dot < 0 {
 		return false
@@ -163,7 +179,7 @@ func (r *Rules) AsksForName(host string) bool {
 	case "local", "internal", "localhost", "localdomain", "home", "lan", "invalid", "test", "onion", "arpa":
 		return false
 	}
-	return len(r.lookup(canonical)) == 0
+	return true
 }
 
 // admits reports whether one of the matches holds, and if none does, what the last one lacked.

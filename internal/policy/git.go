@@ -2,6 +2,9 @@ package policy
 
 import "strings"
 
+// gateMissing is what a push over HTTPS lacks.
+const gateMissing = "git-gate.repos"
+
 type gitUse uint8
 
 const (
@@ -54,7 +57,7 @@ func denyPush(route *Route) Decision {
 		Route:       route,
 		Layer:       LayerGit,
 		Reason:      "git push over HTTPS is refused on every host",
-		RuleMissing: "git-gate.repos",
+		RuleMissing: gateMissing,
 		Guidance:    "Pushes leave only through the git gate, which scans them first. Push to the remote's own URL as `git remote -v` shows it; a repository that the bottle declares under git-gate.repos is rewritten to the gate.",
 		NextSteps: []string{
 			"push to a remote that is declared in git-gate.repos, over its declared URL",

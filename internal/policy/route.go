@@ -19,6 +19,9 @@ type Set struct {
 	// AskSeconds is how long such a request is held; 0 means DefaultAskSeconds.
 	AskSeconds int    `json:"ask_seconds,omitempty"`
 	Limits     Limits `json:"limits,omitzero"`
+	// Observe lets through, and tells, what is refused for want of a route alone. No route of the
+	// set may have a credential then.
+	Observe bool `json:"observe,omitempty"`
 }
 
 // DefaultAskSeconds is how long the operator has to decide on a request that is held.

@@ -13,6 +13,7 @@ import (
 // Rules is a compiled Set. It does not change and is safe for concurrent use.
 type Rules struct {
 	set      Set
+	observer Route // of what is let through without a route
 	exact    map[string][]*rule
 	wildcard map[string][]*rule // by the suffix after "*."
 }
@@ -41,10 +42,10 @@ type pathTest struct {
 // a request, the first that does is the one that counts.
 func Compile(set Set) (*Rules, error) {
 	rules := &Rules{exact: map[string][]*rule{}, wildcard: map[string][]*rule{}}
-	if err := set.Limits.check(); err != nil {
+	if err := errors.Join(set.Limits.check(), checkObserve(set)); err != nil {
 		return nil, err
 	}
-	rules.set = set
+	rules.set, rules.observer = set, Route{Host: Observed}
 	rules.set.Routes = slices.Clone(set.Routes)
 	var problems []error
 	for i := range rules.set.Routes {

@@ -83,6 +83,9 @@ func (p *process) configure(ctx, running context.Context, group *errgroup.Group,
 	if err := p.start(ctx, running, group, s); err != nil {
 		return Ready{}, err
 	}
+	if setup.Config.Egress.Observe {
+		p.counted.Record(audit.Event{Kind: "lifecycle", Message: "observing: what no route allows is recorded, and not refused"})
+	}
 	p.counted.Record(audit.Event{Kind: "lifecycle", Message: "sidecar ready", Reason: strings.Join(fences, ", ")})
 	return Ready{CACertificate: string(s.ca.CertificatePEM()), PID: os.Getpid(), Fences: fences}, nil
 }

@@ -26,6 +26,7 @@ type Record struct {
 	Backend        string      `json:"backend"`
 	Label          string      `json:"label"`
 	Color          string      `json:"color"`
+	Observe        bool        `json:"observe,omitempty"` // it records and refuses nothing that a route could allow
 }
 
 // Run is the state directory of one identity.

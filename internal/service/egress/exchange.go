@@ -25,9 +25,10 @@ type exchange struct {
 	event     audit.Event
 	began     time.Time
 	sent      atomic.Int64
-	late      func() bool // whether the time of the request has run out; nil where it has none
-	once      *generation // made for this exchange alone, or nil
-	end       func()      // gives the place among the open requests back; nil where it has none
+	late      func() bool      // whether the time of the request has run out; nil where it has none
+	once      *generation      // made for this exchange alone, or nil
+	would     *policy.Decision // what an observing bottle passed over
+	end       func()           // gives the place among the open requests back; nil where it has none
 }
 
 // handle is the one path of every request, whatever way it came: canonical form, agreement of
@@ -69,6 +70,7 @@ func (s *Server) handle(ctx context.Context, a *arrival, rq *request) *exchange 
 			return x.refuse(403, refusal, rq)
 		}
 	}
+	x.would = decision.Would
 	return x.allowed(ctx, g, a, rq, asked, decision.Route)
 }
 
@@ -101,6 +103,9 @@ func statusOf(r *Refusal) int {
 func (x *exchange) allowed(ctx context.Context, g *generation, a *arrival, rq *request, asked policy.Request, route *policy.Route) *exchange {
 	s := x.s
 	x.event.Rule = route.Host
+	if x.would != nil {
+		x.event.Would, x.event.Reason, x.event.Rule, x.event.Path = "deny", x.would.Reason, x.would.RuleMissing, shown(asked.Target().Path)
+	}
 	if route.Auth != nil && !a.tls && !loopbackTarget(route) {
 		return x.refuse(403, uncredentialed(route.Auth.TokenRef, "a credential is never sent without TLS; use https"), rq)
 	}
