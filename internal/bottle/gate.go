@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/bot-bottle/bot-bottle/internal/backend"
@@ -46,6 +47,9 @@ func (r *running) openGate(ctx context.Context, word string, values map[string]s
 	for i := range setup.Config.Repos {
 		repo := &setup.Config.Repos[i]
 		repo.Mirror = r.Home.Mirror(mirrorName(*repo, r.Keys[repo.Name]))
+		if repo.Forge != nil { // its key is this run's own, and so is what it can read
+			repo.Mirror = filepath.Join(r.run.GitGate(), "mirrors", repo.Name)
+		}
 	}
 	for ref, value := range values {
 		switch ref {

@@ -38,7 +38,7 @@ func (a *App) cleanupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.cleanup(ctx, home, chosen, yes, len(states))
+			return errors.Join(a.revokeLeft(ctx, home), a.cleanup(ctx, home, chosen, yes, len(states)))
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")

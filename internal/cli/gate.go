@@ -45,6 +45,9 @@ func (a *App) keys(ctx context.Context, home *store.Home, repos []plan.GitRepo) 
 	for _, r := range repos {
 		var key secret.String
 		var err error
+		if r.Forge != nil {
+			continue // it is made when everything else is there
+		}
 		if r.Token != "" {
 			key, err = secret.Resolve(ctx, absolute(r.Token, home), a.Getenv)
 		} else if key, err = readKey(r.Key); err == nil {

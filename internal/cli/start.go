@@ -320,7 +320,11 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 			return stdio, nil
 		},
 	}
+	if err := a.deploy(ctx, home, p.Plan.ID, p.Plan.Git.Repos, keys); err != nil {
+		return errors.Join(err, a.revoke(ctx, home, p.Plan.ID))
+	}
 	out, err := a.deps(home, driver).Start(ctx, l)
+	err = errors.Join(err, a.revoke(ctx, home, p.Plan.ID))
 	if taken != nil {
 		screen.restore()
 		taken.release()

@@ -139,6 +139,8 @@ type GitRepo struct {
 	Key   string `json:"key,omitempty"`
 	Token string `json:"token,omitempty"`
 	User  string `json:"user,omitempty"`
+	// Forge makes the key for the run; nil where there is one.
+	Forge *GitForge `json:"forge,omitempty"`
 	// HostKey is the pinned line of known_hosts; without it nothing is fetched or pushed.
 	HostKey string `json:"host_key,omitempty"`
 	// Hosts are addresses for names that are not resolved.
@@ -146,6 +148,14 @@ type GitRepo struct {
 	Push  GitPush               `json:"push"`
 	// Mirror is the directory of its mirror; set when its key has been read.
 	Mirror string `json:"mirror,omitempty"`
+}
+
+// GitForge is where a repository's deploy key is made for the run, and revoked at its end.
+type GitForge struct {
+	API      string `json:"api"` // its address, without the final slash
+	Owner    string `json:"owner"`
+	Name     string `json:"name"`
+	TokenRef string `json:"token_ref"`
 }
 
 // GitPush says what may be pushed besides the bottle's own branches, bottle/<identity>/*.

@@ -1,11 +1,13 @@
 package planner
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/manifest"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
 )
 
@@ -21,7 +23,7 @@ func (m *maker) repos() {
 		case "token":
 			out.Token, out.User = r.Key.TokenRef, r.Key.User
 		default:
-			m.problem(fault.Unsupported, "name a deploy key's file with provider: static", "%s.key: provider: %s is not enforced in this version", where, r.Key.Provider)
+			out.Forge = m.forge(where, r)
 		}
 		if r.HostKey == "" && !strings.HasPrefix(r.URL, "https://") {
 			m.note(where + ": no host_key, so that nothing is fetched or pushed; ssh-keyscan prints it")
@@ -51,4 +53,43 @@ func (m *maker) keyFile(where, written string) string {
 		return real
 	}
 	return path
+}
+
+// forge says where a deploy key is made: at the API that is named, else the usual one of the
+// remote's host.
+func (m *maker) forge(where string, r manifest.Repo) *plan.GitForge {
+	host, path := remoteParts(r.URL)
+	f := &plan.GitForge{API: strings.TrimSuffix(r.Key.APIURL, "/"), TokenRef: r.Key.TokenRef}
+	segments := strings.Split(strings.TrimSuffix(strings.Trim(path, "/"), ".git"), "/")
+	if len(segments) < 2 {
+		m.problem(fault.Invalid, "write ssh://git@HOST/OWNER/NAME.git", "%s.url: %s names no owner, whose deploy key could be made", where, r.URL)
+		return f
+	}
+	f.Owner, f.Name = segments[len(segments)-2], segments[len(segments)-1]
+	switch {
+	case f.API != "":
+	case r.Key.Provider == "github" && host == "github.com":
+		f.API = "https://api.github.com"
+	case r.Key.Provider == "github":
+		f.API = "https://" + host + "/api/v3"
+	default:
+		f.API = "https://" + host + "/api/v1"
+	}
+	if !strings.HasPrefix(f.API, "https://") {
+		m.problem(fault.Invalid, "write https://…", "%s.key.api_url: the forge's token is sent over https only, not to %s", where, f.API)
+	}
+	m.note(where + ": a deploy key is made at " + f.API + " for this run, and revoked at its end")
+	return f
+}
+
+// remoteParts are the host and the path of a remote, which the manifest has checked.
+func remoteParts(remote string) (host, path string) {
+	if u, err := url.Parse(remote); err == nil && u.Host != "" {
+		return u.Hostname(), u.Path
+	}
+	front, path, _ := strings.Cut(remote, ":")
+	if _, after, found := strings.Cut(front, "@"); found {
+		front = after
+	}
+	return front, path
 }

@@ -102,6 +102,16 @@ func (u *Upstream) makeKey(name string) string {
 	return string(ssh.MarshalAuthorizedKey(line))
 }
 
+// Authorize lets the holders of these public keys in, and nobody else.
+func (u *Upstream) Authorize(lines ...string) {
+	u.t.Helper()
+	var all strings.Builder
+	for _, line := range lines {
+		fmt.Fprintf(&all, "restrict,command=%q %s\n", u.serve(), line)
+	}
+	u.write("authorized_keys", all.String(), 0o600)
+}
+
 // Start runs the server, on its port where it had one.
 func (u *Upstream) Start() {
 	u.t.Helper()

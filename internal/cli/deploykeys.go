@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/bot-bottle/bot-bottle/internal/forge"
+	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
+	"github.com/bot-bottle/bot-bottle/internal/secret"
+	"github.com/bot-bottle/bot-bottle/internal/store"
+)
+
+// revokeLimit bounds how long the end of a run waits for its forges.
+const revokeLimit = 30 * time.Second
+
+// deployKey is a key that was made for a run, and what revokes it.
+type deployKey struct {
+	forge.Key
+	TokenRef string `json:"token_ref"`
+}
+
+// deploy makes the keys that a plan's repositories ask for and adds them to keys. Each is noted
+// before the next is made.
+func (a *App) deploy(ctx context.Context, home *store.Home, id instance.ID, repos []plan.GitRepo, keys map[string]secret.String) error {
+	var made []deployKey
+	for _, r := range repos {
+		if r.Forge == nil {
+			continue
+		}
+		client, err := a.forgeClient(ctx, home, r.Forge.TokenRef)
+		if err != nil {
+			return err
+		}
+		a.say("making a deploy key for %s/%s at %s", r.Forge.Owner, r.Forge.Name, r.Forge.API)
+		key, private, err := client.Add(ctx, forge.Repo{API: r.Forge.API, Owner: r.Forge.Owner, Name: r.Forge.Name}, "bot-bottle "+string(id)+"/"+r.Name)
+		if err != nil {
+			return err
+		}
+		made = append(made, deployKey{key, r.Forge.TokenRef})
+		if err := home.NoteDeployKeys(id, made, len(made)); err != nil {
+			return errors.Join(err, client.Revoke(context.WithoutCancel(ctx), key))
+		}
+		keys[r.Name] = private
+	}
+	return nil
+}
+
+// revoke takes the noted keys of a run off their forges. What could not be revoked stays noted.
+func (a *App) revoke(ctx context.Context, home *store.Home, id instance.ID) error {
+	var keys, left []deployKey
+	if found, err := home.DeployKeys(id, &keys); err != nil || !found {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeLimit)
+	defer cancel()
+	var errs []error
+	for _, k := range keys {
+		client, err := a.forgeClient(ctx, home, k.TokenRef)
+		if err == nil {
+			err = client.Revoke(ctx, k.Key)
+		}
+		if err != nil {
+			errs, left = append(errs, err), append(left, k)
+			continue
+		}
+		a.say("revoked the deploy key %q of %s/%s", k.Title, k.Owner, k.Name)
+	}
+	return errors.Join(append(errs, home.NoteDeployKeys(id, left, len(left)))...)
+}
+
+// revokeLeft does so for every run that does not run any more.
+func (a *App) revokeLeft(ctx context.Context, home *store.Home) error {
+	ids, err := home.WithDeployKeys()
+	errs := []error{err}
+	for _, id := range ids {
+		if !home.Run(id).Running() {
+			errs = append(errs, a.revoke(ctx, home, id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) forgeClient(ctx context.Context, home *store.Home, ref string) (forge.Client, error) {
+	token, err := secret.Resolve(ctx, absolute(ref, home), a.Getenv)
+	return forge.Client{HTTP: http.DefaultClient, Token: token}, err
+}

@@ -1,0 +1,174 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/bot-bottle/bot-bottle/internal/gate/gatetest"
+	"github.com/bot-bottle/bot-bottle/internal/provider/claude"
+	"github.com/bot-bottle/bot-bottle/internal/standin"
+)
+
+// forge is a stand-in of a forge's API whose deploy keys open a real server.
+type forge struct {
+	up    *gatetest.Upstream
+	token string
+
+	mu     sync.Mutex
+	next   int
+	keys   map[int]map[string]any
+	broken bool
+}
+
+func newForge(t *testing.T, w *world, up *gatetest.Upstream) *forge {
+	t.Helper()
+	f := &forge{up: up, token: "tok-" + "of-the-forge", keys: map[int]map[string]any{}}
+	server := httptest.NewTLSServer(f)
+	t.Cleanup(server.Close)
+	w.file(filepath.Join(w.dir, "forge.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})), 0o600)
+	w.env["SSL_CERT_FILE"], w.env["FORGE_TOKEN"] = filepath.Join(w.dir, "forge.pem"), f.token
+	up.Authorize()
+	w.bottle(fmt.Sprintf(`supervise: false
+git-gate:
+  user: {name: Bot, email: bot@example.org}
+  repos:
+    app:
+      url: %s
+      key: {provider: gitea, token_ref: FORGE_TOKEN, api_url: %s/api/v1}
+      host_key: "%s"
+      push: {refs: [main]}
+`, up.URL("app"), server.URL, up.HostKey), claude.Host)
+	return f
+}
+
+func (f *forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var id int
+	_, named := fmt.Sscanf(r.URL.Path, "/api/v1/repos/repos/app/keys/%d", &id)
+	switch {
+	case f.broken || r.Header.Get("Authorization") != "token "+f.token:
+		w.WriteHeader(http.StatusForbidden)
+	case r.Method == http.MethodPost:
+		var key map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&key); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		f.next++
+		key["id"], f.keys[f.next] = f.next, key
+		f.authorize()
+		w.WriteHeader(http.StatusCreated)
+		_ = json.NewEncoder(w).Encode(key)
+	case r.Method == http.MethodDelete && named == nil:
+		delete(f.keys, id)
+		f.authorize()
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		all := []map[string]any{}
+		for _, k := range f.keys {
+			all = append(all, k)
+		}
+		_ = json.NewEncoder(w).Encode(all)
+	}
+}
+
+func (f *forge) authorize() {
+	var lines []string
+	for _, k := range f.keys {
+		lines = append(lines, k["key"].(string))
+	}
+	f.up.Authorize(lines...)
+}
+
+func (f *forge) change(do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	do()
+}
+
+func (f *forge) count() (n int) {
+	f.change(func() { n = len(f.keys) })
+	return n
+}
+
+const deployScript = `cd ~
+git clone -q %[1]s app && cd app && echo one > one && git add one && git commit -qm one
+git push -q origin HEAD:main; echo "pushed: $?"
+`
+
+func TestADeployKeyLivesAsLongAsItsRun(t *testing.T) {
+	needNative(t)
+	up := gatetest.New(t)
+	up.Repository("app")
+	w := newWorld(t, standin.Config{})
+	f := newForge(t, w, up)
+	w.agent(fmt.Sprintf(deployScript, up.URL("app")))
+	r := w.headless("work")
+	if r.code != 0 || !strings.Contains(r.out, "pushed: 0\n") || !strings.Contains(r.err, "revoked the deploy key") {
+		t.Errorf("exit %d\n%s\n%s", r.code, r.out, r.err)
+	}
+	if n := f.count(); n != 0 {
+		t.Errorf("%d keys are left at the forge", n)
+	}
+	if strings.Contains(r.out+r.err, f.token) {
+		t.Error("the forge's token was shown")
+	}
+}
+
+func TestADeployKeyThatExpiresRefusesThePush(t *testing.T) {
+	needNative(t)
+	up := gatetest.New(t)
+	up.Repository("app")
+	w := newWorld(t, standin.Config{})
+	f := newForge(t, w, up)
+	w.agent(fmt.Sprintf("cd ~; git clone -q %[1]s app; cd app; echo one > one; git add one; git commit -qm one\necho running; exec sleep 100000\n", up.URL("app")))
+	b := w.begin()
+	b.says("running\n")
+	f.change(func() { clear(f.keys); f.authorize() })
+	id := w.only().Identity
+	if r := w.run("exec", id, "--", "sh", "-c", "cd ~/app && git push -q origin HEAD:main; echo \"pushed: $?\""); !strings.Contains(r.out, "pushed: 1\n") {
+		t.Errorf("a push with a key that is gone: %s\n%s", r.out, r.err)
+	}
+	b.signal(syscall.SIGTERM)
+	b.wait()
+}
+
+func TestADeployKeyOfAKilledRunIsFoundAndRevoked(t *testing.T) {
+	needNative(t)
+	up := gatetest.New(t)
+	up.Repository("app")
+	w := newWorld(t, standin.Config{})
+	f := newForge(t, w, up)
+	w.agent("echo running; exec sleep 100000\n")
+	b := w.begin()
+	b.says("running\n")
+	b.signal(syscall.SIGKILL)
+	b.wait()
+	if n := f.count(); n != 1 {
+		t.Fatalf("%d keys after the kill", n)
+	}
+	f.change(func() { f.broken = true })
+	if r := w.run("cleanup", "--yes"); r.code == 0 || !strings.Contains(r.err, "is NOT revoked") {
+		t.Errorf("while the forge refuses: exit %d\n%s", r.code, r.err)
+	}
+	f.change(func() { f.broken = false })
+	if r := w.run("cleanup", "--yes"); r.code != 0 || !strings.Contains(r.err, "revoked the deploy key") {
+		t.Errorf("cleanup: exit %d\n%s", r.code, r.err)
+	}
+	if n := f.count(); n != 0 {
+		t.Errorf("%d keys are left", n)
+	}
+	if left, err := os.ReadDir(filepath.Join(w.home, "deploy-keys")); err != nil || len(left) != 0 {
+		t.Errorf("notes are left: %v, %v", left, err)
+	}
+}
