@@ -70,6 +70,13 @@ func TestAPushFromAnOlderState(t *testing.T) {
 	w.commit(other, "b", "b\n", "b")
 	gatetest.Git(t, other, "push", "-q", "origin", "main")
 	w.refusedBy(dir, "stale info", "--force-with-lease", "origin", "HEAD:main")
+	made := gatetest.Git(t, dir, "rev-parse", "HEAD~1")
+	if said := w.command(strings.Repeat("0", 40), made, "refs/heads/main", pack()); !strings.Contains(said, "is another there by now") {
+		t.Errorf("a state that the client made up: %q", said)
+	}
+	if w.up.Pushes() != 0 {
+		t.Error("it reached the upstream")
+	}
 	gatetest.Git(t, dir, "push", "-q", "--force", "origin", "HEAD:main") // declared, and knowing what is there
 }
 
