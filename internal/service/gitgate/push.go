@@ -23,6 +23,7 @@ type push struct {
 	request pushRequest
 	answer  *answer
 	objects string
+	looked  string // what was looked at, and how long that took
 	// rejected says why the upstream did not take a ref.
 	rejected map[string]string
 }

@@ -144,7 +144,7 @@ func (p *push) record(rq *http.Request, result error, took time.Duration) {
 		refs = append(refs[:10], "…")
 	}
 	e := audit.Event{Verdict: "allow", Method: rq.Method, Path: shown(rq.URL.Path), Rule: p.repo.Name, Status: http.StatusOK,
-		Message: "push: " + strings.Join(refs, " "), Millis: float64(took.Microseconds()) / 1000}
+		Message: "push: " + strings.Join(refs, " ") + p.looked, Millis: float64(took.Microseconds()) / 1000}
 	if result != nil {
 		e.Verdict, e.Reason = "deny", words(result)
 	}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -49,6 +50,7 @@ type survey struct {
 
 // scan looks at every new object, at the names of the refs, and at what is told in parts.
 func (p *push) scan(ctx context.Context) error {
+	began := time.Now()
 	v := &survey{p: p, messages: map[string]string{}, names: map[string]bool{}}
 	var names []string
 	for _, u := range p.request.updates {
@@ -70,6 +72,7 @@ func (p *push) scan(ctx context.Context) error {
 	if err := v.joined(objects); err != nil {
 		return err
 	}
+	p.looked = fmt.Sprintf("; %d objects looked at in %d ms", len(objects), time.Since(began).Milliseconds())
 	if len(v.hits) > 0 {
 		return p.held(ctx, v.hits)
 	}
