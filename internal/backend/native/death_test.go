@@ -289,16 +289,17 @@ func TestTrustIsInTheBundleUnderEveryName(t *testing.T) {
 	}
 }
 
-func TestProcessesGetNoEnvironment(t *testing.T) {
+// The sidecar has one variable, for its HTTP/2 library, and the guest none.
+func TestProcessesGetNoEnvironmentOfTheCaller(t *testing.T) {
 	t.Setenv("CALLERS_OWN", "secret")
 	_, _, run := live(t)
 	guest, sidecar := processes(t, run)
-	for _, pid := range []int{guest, sidecar} {
+	for pid, want := range map[int]string{guest: "", sidecar: plan.SidecarEnv + "\x00"} {
 		environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		if errors.Is(err, os.ErrPermission) {
 			continue // the guest is closed to all but root
 		}
-		if err != nil || len(environment) > 0 {
+		if err != nil || string(environment) != want {
 			t.Errorf("process %d: %q %v", pid, environment, err)
 		}
 	}
