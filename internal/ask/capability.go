@@ -14,7 +14,7 @@ type CapabilityChange struct {
 
 // Package is a package of one of the managers that install for a user.
 type Package struct {
-	Manager string `json:"manager"` // "npm" | "pip" | "apt"
+	Manager string `json:"manager"` // "npm" | "pip"
 	Name    string `json:"name"`
 }
 
@@ -43,11 +43,10 @@ func (p Package) check() error {
 	patterns := map[string]string{
 		"npm": `(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*(@[0-9A-Za-z][0-9A-Za-z.+-]*)?`,
 		"pip": `[A-Za-z0-9][A-Za-z0-9._-]*(==[0-9A-Za-z][0-9A-Za-z.+!]*)?`,
-		"apt": `[a-z0-9][a-z0-9.+-]+`,
 	}
 	pattern, ok := patterns[p.Manager]
 	if !ok {
-		return fmt.Errorf("cannot install with %q: want npm, pip or apt", p.Manager)
+		return fmt.Errorf("cannot install with %q: want npm or pip", p.Manager)
 	}
 	if len(p.Name) > 128 || !regexp.MustCompile(`^(?:`+pattern+`)$`).MatchString(p.Name) {
 		return fmt.Errorf("cannot install %q with %s: it is not the name of a package", p.Name, p.Manager)

@@ -99,6 +99,9 @@ type Outcome struct {
 	// Kept is true where the state stays for a resume; Why says so in words.
 	Kept bool
 	Why  string
+	// Restart is true where it was kept because a capability was approved: it has that when it is
+	// started again.
+	Restart bool
 	// Log is where the chain of the audit log of a kept run ends; zero where there is no log.
 	Log audit.Head
 }

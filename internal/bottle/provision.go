@@ -38,6 +38,9 @@ func (r *running) provision(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.install(ctx); err != nil {
+		return err
+	}
 	return r.record()
 }
 

@@ -18,7 +18,10 @@ import (
 // removes the state; everything else keeps it, with the transcript beside it.
 func (r *running) settle(ctx context.Context, exit backend.Exit, err error) (Outcome, error) {
 	out := Outcome{Exit: exit}
+	changed, cerr := ApplyCapabilities(r.run)
 	switch {
+	case changed && r.ran && !errors.Is(err, context.Canceled):
+		out.Why, out.Restart = "what it is made of has changed", true
 	case !r.ran && !r.goesOn():
 		return out, r.run.Remove() // nothing of the agent's can be in it
 	case !r.ran:
@@ -38,7 +41,7 @@ func (r *running) settle(ctx context.Context, exit backend.Exit, err error) (Out
 	kept := errors.Join(r.run.Preserve(out.Why), r.snapshot())
 	head, serr := r.sealLog(ctx, out.Why)
 	out.Log = head
-	return out, errors.Join(kept, serr)
+	return out, errors.Join(kept, serr, cerr)
 }
 
 func (r *running) workspace() string {

@@ -134,7 +134,8 @@ func (r *running) configure(ctx context.Context) error {
 		return err
 	}
 	word := r.gateWord()
-	config := control.Config{ID: r.Plan.ID, Egress: r.Plan.Egress, Placeholders: r.Plan.Placeholders, Supervise: r.Plan.Supervise, Audit: head, GitGate: word}
+	capability := control.Capability{Form: r.Plan.Capability.Form, Dockerfile: r.Plan.Image.Dockerfile, Packages: r.Plan.Capability.Packages}
+	config := control.Config{Capability: capability, ID: r.Plan.ID, Egress: r.Plan.Egress, Placeholders: r.Plan.Placeholders, Supervise: r.Plan.Supervise, Audit: head, GitGate: word}
 	values := r.secrets(&config)
 	ready, err := r.sidecar.Configure(ctx, config, values)
 	if err != nil {
@@ -208,8 +209,10 @@ func (r *running) agent(ctx context.Context) (backend.Exit, error) {
 		}
 	}()
 	beside := r.beside(ctx)
+	changes := r.watchCapability(ctx)
 	exit, err := r.Driver.Exec(ctx, r.handle, r.command(), stdio)
 	beside()
+	changes()
 	r.farewell(ctx, exit, err)
 	if errors.Is(context.Cause(ctx), errEnded) && err != nil {
 		return exit, fault.New(fault.Unavailable, "cannot go on with %q: %w", r.Plan.ID, errEnded)

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/bot-bottle/bot-bottle/internal/bottle"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/planner"
@@ -33,13 +35,41 @@ func (a *App) resumeCommand() *cobra.Command {
 			}
 			ctx, stop := interruptible(c.Context())
 			defer stop()
-			return a.resume(ctx, c, o, id, rest)
+			return a.goingOn(ctx, c, o, a.resume(ctx, c, o, id, rest))
 		},
 	}
 	o.format = "text"
 	c.Flags().BoolVar(&o.dryRun, "dry-run", a.dryRunByDefault(), "show the plan and start nothing")
 	a.runFlags(c, &o)
 	return c
+}
+
+// restart is the end of a run that has what was approved when it is started again.
+type restart struct {
+	id  instance.ID
+	end error
+}
+
+func (r *restart) Error() string { return "the bottle wants to start again" }
+func (r *restart) Unwrap() error { return r.end }
+
+// goingOn starts a bottle again for as long as it ends for an approved capability, where that was
+// asked for; else it passes on how the run ended.
+func (a *App) goingOn(ctx context.Context, c *cobra.Command, o startOptions, err error) error {
+	for {
+		var again *restart
+		if !errors.As(err, &again) {
+			return err
+		}
+		if !o.autoResume {
+			return again.end
+		}
+		if o.headless {
+			o.prompt = "The capability that you asked for is there now. Go on."
+		}
+		a.say("starting %s again …", again.id)
+		err = a.resume(ctx, c, o, again.id, nil)
+	}
 }
 
 // identity checks the name of a run that a person typed.
@@ -70,6 +100,14 @@ func (a *App) resume(ctx context.Context, c *cobra.Command, o startOptions, id i
 		return fault.WithHint(fault.New(fault.Busy, "cannot resume %q: it is running", id),
 			"join it with bot-bottle attach %s, or end it with bot-bottle stop %s", id, id)
 	}
+	// What was approved and did not reach the state, because its run was cut short.
+	if _, err := bottle.ApplyCapabilities(run); err != nil {
+		return err
+	}
+	packages, err := bottle.Packages(run)
+	if err != nil {
+		return err
+	}
 	lib, cwd, err := a.library(home)
 	if err != nil {
 		return err
@@ -85,7 +123,8 @@ func (a *App) resume(ctx context.Context, c *cobra.Command, o startOptions, id i
 	request := planner.Request{
 		ID: id, Paths: run.Paths(), Backend: chosen, Agent: rec.AgentName, Bottles: rec.Bottles,
 		CopyCwd: rec.CopyCwd, Headless: o.headless, Task: o.prompt, Resume: true, RemoteControl: o.remote, Observe: rec.Observe, Args: args, Origin: origin,
-		Label: rec.Label, Color: rec.Color,
+		Packages: packages,
+		Label:    rec.Label, Color: rec.Color,
 	}
 	return a.launch(ctx, o, home, driver, host, request)
 }

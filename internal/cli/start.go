@@ -29,6 +29,7 @@ type startOptions struct {
 	bottles                            []string
 	prompt                             string
 	observe                            bool
+	autoResume                         bool          // after an approved capability
 	recorded                           *store.Record // of the run that a resume goes on with
 	from                               string
 	fill                               func(context.Context, *store.Run) error // brings the files of a run that goes on elsewhere
@@ -52,7 +53,7 @@ func (a *App) startCommand() *cobra.Command {
 			}
 			ctx, stop := interruptible(c.Context())
 			defer stop()
-			return a.start(ctx, c, o, agent, rest)
+			return a.goingOn(ctx, c, o, a.start(ctx, c, o, agent, rest))
 		},
 	}
 	f := c.Flags()
@@ -84,6 +85,7 @@ func (a *App) runFlags(c *cobra.Command, o *startOptions) {
 	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	f.BoolVar(&o.headless, "headless", false, "no terminal, no question; needs --prompt")
 	f.BoolVar(&o.json, "json", false, "print the result of a headless run as JSON, with what the agent said")
+	f.BoolVar(&o.autoResume, "auto-resume", false, "start again by itself when the operator has approved a capability")
 	f.StringVar(&o.prompt, "prompt", "", "the task of a headless run, as `TEXT`")
 }
 
@@ -345,13 +347,13 @@ func (a *App) report(p *planner.Planned, out bottle.Outcome, err error) error {
 	if out.Kept && out.Log.Count > 0 {
 		a.say("its log is sealed: %d lines, the last is %.16s", out.Log.Count, out.Log.Hash)
 	}
-	if err != nil {
-		return err
+	if err == nil && out.Exit.Code != 0 {
+		err = exit{out.Exit.Code}
 	}
-	if out.Exit.Code != 0 {
-		return exit{out.Exit.Code}
+	if out.Restart {
+		return &restart{p.Plan.ID, err}
 	}
-	return nil
+	return err
 }
 
 func record(p *planner.Planned, o startOptions) store.Record {

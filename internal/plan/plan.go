@@ -7,6 +7,7 @@ package plan
 import (
 	"net/netip"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
@@ -68,13 +69,15 @@ type Plan struct {
 	Placeholders []string `json:"placeholders"`
 
 	Command Command   `json:"command"`
-	Files   []File    `json:"files"`          // written into the bottle before the agent starts
-	Steps   []Command `json:"steps"`          // run in the bottle before the agent starts, in order
-	Mounts  []Mount   `json:"mounts"`         // read-only from the host, such as the provider's binary
-	Image   Image     `json:"image,omitzero"` // only for a backend that has images
-	Limits  Limits    `json:"limits"`
-	Needs   []string  `json:"needs"` // capabilities the backend must have, by name
-	Paths   Paths     `json:"paths"`
+	Files   []File    `json:"files"`  // written into the bottle before the agent starts
+	Steps   []Command `json:"steps"`  // run in the bottle before the agent starts, in order
+	Mounts  []Mount   `json:"mounts"` // read-only from the host, such as the provider's binary
+	// Capability is what the agent may ask to have changed of what the bottle is made of.
+	Capability Capability `json:"capability,omitzero"`
+	Image      Image      `json:"image,omitzero"` // only for a backend that has images
+	Limits     Limits     `json:"limits"`
+	Needs      []string   `json:"needs"` // capabilities the backend must have, by name
+	Paths      Paths      `json:"paths"`
 
 	Headless bool     `json:"headless"`
 	Resume   bool     `json:"resume"`
@@ -180,6 +183,18 @@ type File struct {
 	Content string `json:"content"`
 	// Again is set for a file that is written at every start, also over what the agent made of it.
 	Again bool `json:"again,omitempty"`
+}
+
+// The forms of a capability.
+const (
+	ByDockerfile = "dockerfile"
+	ByPackages   = "packages"
+)
+
+// Capability is what a bottle is made of. The zero value is a bottle that stays as it is.
+type Capability struct {
+	Form     string        `json:"form,omitempty"`
+	Packages []ask.Package `json:"packages,omitempty"` // approved in this run
 }
 
 // Image is what a bottle's file system is made of, on a backend that has images.

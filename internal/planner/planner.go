@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
@@ -32,7 +33,8 @@ type Request struct {
 	Headless      bool
 	Task          string
 	Resume        bool
-	Origin        string // where a resumed bottle's files are taken from, as a directory of state; "": it has them
+	Packages      []ask.Package // that were approved in this run
+	Origin        string        // where a resumed bottle's files are taken from, as a directory of state; "": it has them
 	RemoteControl bool
 	Observe       bool // --observe: record and refuse nothing that a route could allow
 	Args          []string
@@ -122,6 +124,7 @@ func (m *maker) make() (*Planned, error) {
 	if err := m.egress(); err != nil {
 		return nil, err
 	}
+	m.capability()
 	m.unenforced()
 	for _, w := range m.host.Library.Warnings() {
 		m.note(w.String())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/control"
 )
 
@@ -24,7 +25,7 @@ func (k capabilityKind) Effect(candidate json.RawMessage) ([]ask.Fact, error) {
 	if err := c.Check(); err != nil {
 		return nil, fault.New(fault.Invalid, "%w", err)
 	}
-	if (c.Dockerfile != "") != (k.has.Form == control.ByDockerfile) {
+	if (c.Dockerfile != "") != (k.has.Form == plan.ByDockerfile) {
 		return nil, fault.New(fault.Denied, "cannot change this bottle so: it takes %s", k.has.Form)
 	}
 	then := ask.Fact{Name: "then", Value: "the bottle ends, is built anew and starts again with its files and its session"}
@@ -41,13 +42,7 @@ func (k capabilityKind) Effect(candidate json.RawMessage) ([]ask.Fact, error) {
 		return nil, fault.New(fault.Exists, "cannot ask for packages that the bottle has already")
 	}
 	effect := []ask.Fact{{Name: "change", Value: strings.Join(lines, "\n")}, then}
-	for _, p := range c.Packages {
-		if p.Manager == "npm" || p.Manager == "pip" {
-			effect = append(effect, ask.Fact{Name: "careful", Value: "a package of npm or pip may run code of its own when it is installed, inside the bottle and with its routes"})
-			break
-		}
-	}
-	return effect, nil
+	return append(effect, ask.Fact{Name: "careful", Value: "a package may run code of its own when it is installed, inside the bottle and with its routes"}), nil
 }
 
 // Apply implements desk.Kind.

@@ -162,7 +162,7 @@ func TestWhatAToolIsToldBadlyIsAnErrorThatHelps(t *testing.T) {
 		"no URL":               {"egress-block", map[string]any{"url": "file:///etc/passwd", "justification": "x"}, "URL"},
 		"a value never held":   {"egress-token-allow", map[string]any{"fingerprint": "0123456789abcdef", "host": "example.com", "justification": "x"}, "no request"},
 		"a push never held":    {"gitleaks-allow", map[string]any{"fingerprint": "0123456789abcdef", "justification": "x"}, "no push"},
-		"no capability":        {"capability-block", map[string]any{"packages": []map[string]string{{"manager": "apt", "name": "jq"}}, "justification": "x"}, "fixed"},
+		"no capability":        {"capability-block", map[string]any{"packages": []map[string]string{{"manager": "npm", "name": "jq"}}, "justification": "x"}, "fixed"},
 		"another's proposal":   {"proposal-status", map[string]any{"id": "other-abc12/1"}, "no proposal"},
 		"no such tool":         {"decide", map[string]any{"id": "test-abc12/1"}, ""},
 	} {

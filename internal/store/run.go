@@ -82,6 +82,12 @@ func (r *Run) StatusSocket() (dir, name string) { return r.Paths().Run, "sidecar
 // AgentEnv holds the literals of the agent's environment, mode 0600.
 func (r *Run) AgentEnv() string { return filepath.Join(r.dir, "agent", "agent.env") }
 
+// Packages are those that were approved in the run, as JSON.
+func (r *Run) Packages() string { return filepath.Join(r.dir, "supervise", "packages.json") }
+
+// Installed are those of them that are in the bottle's home already.
+func (r *Run) Installed() string { return filepath.Join(r.dir, "supervise", "installed.json") }
+
 // PromptFile holds the agent's system prompt, mode 0600.
 func (r *Run) PromptFile() string { return filepath.Join(r.dir, "agent", "prompt.txt") }
 

@@ -9,21 +9,16 @@ import (
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/ask"
-)
-
-// What capability-block can ask for.
-const (
-	ByDockerfile = "dockerfile"
-	ByPackages   = "packages"
+	"github.com/bot-bottle/bot-bottle/internal/plan"
 )
 
 func (s *Server) capabilityText() string {
 	const text = "Ask the operator for a program that this bottle lacks. After an approval the bottle ends and starts again with it, and with your session: finish what you are at. "
 	switch s.config.Capability {
-	case ByDockerfile:
+	case plan.ByDockerfile:
 		return text + "Give the whole new Dockerfile, based on the present one: add to it and take nothing away."
-	case ByPackages:
-		return text + "Give the packages. npm and pip install for your user, through this bottle's own routes; apt unpacks a package for your user, without its install scripts."
+	case plan.ByPackages:
+		return text + "Give the packages. npm and pip install them for your user, through this bottle's own routes: ask for those to the registry first."
 	}
 	return "Not available in this bottle."
 }
@@ -33,9 +28,9 @@ func (s *Server) capabilityBlock(ctx context.Context, in capabilityInput) (Outco
 	switch {
 	case s.config.Capability == "":
 		return Outcome{}, errors.New("cannot ask for a capability: this bottle's image is fixed")
-	case s.config.Capability == ByDockerfile && (in.Dockerfile == "" || len(in.Packages) > 0):
+	case s.config.Capability == plan.ByDockerfile && (in.Dockerfile == "" || len(in.Packages) > 0):
 		return Outcome{}, errors.New("cannot ask for a capability: this bottle is made from a Dockerfile; give the whole new one as dockerfile, and no packages")
-	case s.config.Capability == ByPackages && (len(in.Packages) == 0 || in.Dockerfile != ""):
+	case s.config.Capability == plan.ByPackages && (len(in.Packages) == 0 || in.Dockerfile != ""):
 		return Outcome{}, errors.New("cannot ask for a capability: this bottle has no image; give packages, and no dockerfile")
 	}
 	c.Dockerfile = in.Dockerfile

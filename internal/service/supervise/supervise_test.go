@@ -139,14 +139,14 @@ func TestAPushIsAskedForAndGoesThroughTheNextTime(t *testing.T) {
 }
 
 func TestACapabilityIsAskedForInTheFormOfTheBottle(t *testing.T) {
-	packages := map[string]any{"packages": []map[string]string{{"manager": "apt", "name": "jq"}, {"manager": "npm", "name": "@a/b@1.2.3"}}, "justification": "x"}
+	packages := map[string]any{"packages": []map[string]string{{"manager": "pip", "name": "jq"}, {"manager": "npm", "name": "@a/b@1.2.3"}}, "justification": "x"}
 	dockerfile := map[string]any{"dockerfile": "FROM debian\nRUN true\n", "justification": "x"}
 	for _, tc := range []struct {
 		form string
 		args map[string]any
 		want string // of the title, or of the error
 	}{
-		{"packages", packages, "packages: jq (apt), @a/b@1.2.3 (npm)"},
+		{"packages", packages, "packages: @a/b@1.2.3 (npm), jq (pip)"},
 		{"packages", dockerfile, "has no image"},
 		{"dockerfile", dockerfile, "a new Dockerfile"},
 		{"dockerfile", packages, "made from a Dockerfile"},
@@ -166,7 +166,7 @@ func TestACapabilityIsAskedForInTheFormOfTheBottle(t *testing.T) {
 	}
 	_, s := serve(t, "packages")
 	for _, name := range []string{"--index-url=http://evil", "../x", "a b", "a;b", "$(x)", "git+https://evil/x", "https://evil/x.deb", "-r", "@/x", ""} {
-		for _, manager := range []string{"npm", "pip", "apt"} {
+		for _, manager := range []string{"npm", "pip"} {
 			_, _, failed := call(t, s, "capability-block", map[string]any{"packages": []map[string]string{{"manager": manager, "name": name}}, "justification": "x"})
 			if !failed {
 				t.Errorf("%s installs %q", manager, name)

@@ -56,8 +56,8 @@ type capabilityInput struct {
 }
 
 type packageInput struct {
-	Manager string `json:"manager" jsonschema:"npm, pip or apt"`
-	Name    string `json:"name" jsonschema:"the package's name; for npm and pip a version may follow, such as left-pad@1.3.0 or requests==2.32.0"`
+	Manager string `json:"manager" jsonschema:"npm or pip"`
+	Name    string `json:"name" jsonschema:"the package's name; a version may follow, such as left-pad@1.3.0 or requests==2.32.0"`
 }
 
 type statusInput struct {
@@ -117,7 +117,7 @@ func bound(schema *jsonschema.Schema) {
 		case "type":
 			p.Enum = []any{"exact", "prefix"}
 		case "manager":
-			p.Enum = []any{"npm", "pip", "apt"}
+			p.Enum = []any{"npm", "pip"}
 		}
 	}
 }

@@ -55,16 +55,10 @@ type Setup struct {
 
 // Capability is what a bottle is made of. The zero value is a bottle that is as it is.
 type Capability struct {
-	Form       string        `json:"form,omitempty"`       // ByDockerfile or ByPackages
+	Form       string        `json:"form,omitempty"`       // plan.ByDockerfile or plan.ByPackages
 	Dockerfile string        `json:"dockerfile,omitempty"` // the one in use
 	Packages   []ask.Package `json:"packages,omitempty"`   // what was added to it
 }
-
-// The forms of a capability.
-const (
-	ByDockerfile = "dockerfile"
-	ByPackages   = "packages"
-)
 
 // Renewal is the new value of a reference that the sidecar has: the next request that needs it gets
 // it, and what is looked for in requests and kept out of the log knows both.
