@@ -47,11 +47,7 @@ func (a *App) doctorCommand() *cobra.Command {
 				found = append(found, finding{Kind: "backend", Name: d.Name(), Works: caps.Works, Capabilities: &caps})
 			}
 			for _, p := range a.providers(home) {
-				f, err := a.examine(p, home.Cache())
-				if err != nil {
-					return err
-				}
-				found = append(found, f)
+				found = append(found, a.examine(p, home.Cache()))
 			}
 			if err := a.diagnose(found, asJSON); err != nil {
 				return err
@@ -66,12 +62,12 @@ func (a *App) doctorCommand() *cobra.Command {
 	return c
 }
 
-func (a *App) examine(p provider.Provider, cache string) (finding, error) {
+func (a *App) examine(p provider.Provider, cache string) finding {
 	f := finding{Kind: "provider", Name: p.Name()}
 	spec, err := p.Spec(provider.Request{Settings: provider.Settings{AuthToken: "TOKEN"}})
 	if err != nil { // a plugin that does not work keeps nothing else from being looked at
 		f.Fix = err.Error()
-		return f, nil //nolint:nilerr // it is the finding
+		return f
 	}
 	prog, err := harness.Find(spec.Binary, a.env("PATH"), cache)
 	switch {
@@ -85,7 +81,7 @@ func (a *App) examine(p provider.Provider, cache string) (finding, error) {
 	default:
 		f.Works, f.Path = true, prog.HostPath
 	}
-	return f, nil
+	return f
 }
 
 func (a *App) diagnose(found []finding, asJSON bool) error {

@@ -12,11 +12,11 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 )
 
-// pick lets a person choose an agent: by number, by name, or by typing a part of it, which
+// pick lets a person choose one of a kind, such as an agent: by number, by name, or by typing a part of it, which
 // shortens the list.
-func (a *App) pick(ctx context.Context, c *cobra.Command, names []string) (string, error) {
+func (a *App) pick(ctx context.Context, c *cobra.Command, kind string, names []string) (string, error) {
 	if !hasTerminal() {
-		return "", fault.WithHint(usage(c, "no agent is named, and there is no terminal to choose on"), "agents: %s", strings.Join(names, ", "))
+		return "", fault.WithHint(usage(c, "no %s is named, and there is no terminal to choose on", kind), "%ss: %s", kind, strings.Join(names, ", "))
 	}
 	shown := names
 	for {
@@ -24,7 +24,7 @@ func (a *App) pick(ctx context.Context, c *cobra.Command, names []string) (strin
 		for i, n := range shown {
 			fmt.Fprintf(&list, "%3d  %s\n", i+1, n)
 		}
-		answer, err := onTerminal(ctx, list.String()+"agent (number, name, or part of one): ", readLine)
+		answer, err := onTerminal(ctx, list.String()+kind+" (number, name, or part of one): ", readLine)
 		if err != nil {
 			return "", err
 		}
@@ -33,7 +33,7 @@ func (a *App) pick(ctx context.Context, c *cobra.Command, names []string) (strin
 			return shown[n-1], nil
 		}
 		if answer == "" {
-			return "", fault.New(fault.Canceled, "no agent chosen")
+			return "", fault.New(fault.Canceled, "no %s chosen", kind)
 		}
 		if slices.Contains(names, answer) {
 			return answer, nil
@@ -43,7 +43,7 @@ func (a *App) pick(ctx context.Context, c *cobra.Command, names []string) (strin
 		case 1:
 			return shown[0], nil
 		case 0:
-			a.say("no agent has %q in its name", answer)
+			a.say("no %s has %q in its name", kind, answer)
 			shown = names
 		}
 	}

@@ -61,7 +61,7 @@ func (a *App) startCommand() *cobra.Command {
 	f.StringVar(&o.format, "format", "text", "`text|json`, of --dry-run")
 	f.BoolVar(&o.cwd, "cwd", false, "bring the current directory in, as workspace: copy")
 	f.StringVar(&o.backend, "backend", "", "the backend `NAME` that holds the bottle")
-	f.StringArrayVar(&o.bottles, "bottle", nil, "use the bottle `NAME` instead of the agent's; repeat to merge several")
+	f.StringArrayVar(&o.bottles, "bottle", nil, "use the bottle `NAME` instead of the agent's, or ? to choose one; repeat to merge several")
 	f.BoolVar(&o.observe, "observe", false, "refuse nothing that a route could allow, and record it; without any credential")
 	f.StringVar(&o.label, "label", "", "a `NAME` for people, shown by list")
 	f.StringVar(&o.color, "color", "", "a `COLOUR` for people, shown by list")
@@ -144,12 +144,20 @@ func (a *App) start(ctx context.Context, c *cobra.Command, o startOptions, agent
 		}
 	}
 	if agent == "" {
-		if agent, err = a.pick(ctx, c, lib.Names(manifest.KindAgent)); err != nil {
+		if agent, err = a.pick(ctx, c, "agent", lib.Names(manifest.KindAgent)); err != nil {
 			return err
 		}
 	}
 	if _, err := lib.Agent(agent); err != nil {
 		return err
+	}
+	for i, name := range o.bottles {
+		if name != "?" {
+			continue
+		}
+		if o.bottles[i], err = a.pick(ctx, c, "bottle", lib.Names(manifest.KindBottle)); err != nil {
+			return err
+		}
 	}
 	driver, chosen, err := a.choose(ctx, home, o.backend)
 	if err != nil {

@@ -175,6 +175,12 @@ func TestThePicker(t *testing.T) {
 	p.types("\r")
 	p.leaves(130)
 	p.sees("no agent chosen")
+
+	p = sit(t, "bot-bottle", "start", "work", "--bottle", "?", "--dry-run")
+	p.sees("bottle (number, name, or part of one): ")
+	p.types("codex\r")
+	p.sees("bottle          codex")
+	p.leaves(125) // there is no key of codex here
 }
 
 func TestASecretIsAskedWithoutEcho(t *testing.T) {

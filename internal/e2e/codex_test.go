@@ -125,7 +125,6 @@ func (c codexRun) works(t *testing.T, w *world) {
 		t.Fatalf("exit %d\nstdout: %s\nstderr: %s", r.code, r.out, r.err)
 	}
 	id := r.kept(t)
-	t.Log(w.run("log", id).out) // DEBUG
 	c.checkTools(t)
 	c.checkUpstream(t, w)
 

@@ -174,7 +174,7 @@ func (f Format) writeBack(file string, a answer) error {
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }() // gone already where all went well
 	_, err = tmp.Write(append(merged, '\n'))
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
 	return os.Rename(tmp.Name(), file)

@@ -29,7 +29,7 @@ func jwt(t *testing.T, claims map[string]any) string {
 }
 
 // The script is worth nothing if the real program does not follow it.
-func TestTheRealCodexFollowsTheScript(t *testing.T) { //nolint:funlen // a home of its own for each
+func TestTheRealCodexFollowsTheScript(t *testing.T) {
 	codex := need.Agent(t, "codex")
 	for _, plain := range []bool{false, true} {
 		t.Run(map[bool]string{false: "by WebSocket", true: "by HTTP"}[plain], func(t *testing.T) {

@@ -22,7 +22,7 @@ func made(t *testing.T, script string) external.Provider {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "provider"), []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "provider"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return external.New(dir, "/usr/local/bin:/usr/bin:/bin")
@@ -130,7 +130,7 @@ func TestAProgramThatOthersCouldHaveWrittenIsNotRun(t *testing.T) {
 	if len(found) != 1 || found[0].Name() != "mine" {
 		t.Fatalf("found %v", found)
 	}
-	if err := os.Chmod(filepath.Join(dirOf(t, p), "provider"), 0o722); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(filepath.Join(dirOf(t, p), "provider"), 0o722); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := found[0].Spec(provider.Request{}); err == nil || !strings.Contains(err.Error(), "others may write") {
