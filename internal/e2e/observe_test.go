@@ -49,6 +49,7 @@ exit 3
 }
 
 func TestObservingRefusesWhatCouldLeave(t *testing.T) {
+	needNative(t)
 	w := newWorld(t, standin.Config{})
 	w.env["SECRET"] = w.token()
 	w.agent("echo ran\n")
