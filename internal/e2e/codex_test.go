@@ -71,11 +71,12 @@ func TestCodexWorksInABottle(t *testing.T) {
 		"an API key":            {false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			files := "~/.codex/auth.json ~/.codex/config.toml ~/.bot-bottle-prompt.txt"
-			if !tc.plain {
-				files = "~/.codex/config.toml ~/.bot-bottle-prompt.txt" // a compressed message is not redacted but refused
+			// What the environment and the dummy login hold is an alarm on its way out, and a compressed
+			// message is not redacted but refused: the harness then goes on by HTTP.
+			model := codexModel("true", "true")
+			if tc.plain {
+				model = codexModel("cat ~/.codex/auth.json; env", environments)
 			}
-			model := codexModel(files)
 			model.Plain = tc.plain
 			w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{codex.ChatHost: model, codex.APIHost: model}})
 			if err := os.Symlink(binary, filepath.Join(w.bin, "codex")); err != nil {
@@ -98,11 +99,14 @@ func TestCodexWorksInABottle(t *testing.T) {
 	}
 }
 
+// environments shows those of every process that the agent may look at.
+const environments = "for p in /proc/[0-9]*; do cat $p/environ $p/cmdline $p/maps 2>/dev/null | tr '\\0' '\\n' | grep -v /maps-; done | sort -u | head -c 30000"
+
 // codexModel asks for what a bottle must allow and must not.
-func codexModel(files string) *standin.OpenAI {
+func codexModel(look, further string) *standin.OpenAI {
 	return standin.NewOpenAI(
-		standin.Bash("env; cat "+files),
-		standin.Bash("for p in /proc/[0-9]*; do cat $p/environ $p/cmdline $p/maps 2>/dev/null | tr '\\0' '\\n' | grep -v /maps-; done | sort -u | head -c 30000"),
+		standin.Bash("cat ~/.codex/config.toml ~/.bot-bottle-prompt.txt; "+look),
+		standin.Bash(further),
 		standin.Bash("curl -sS -m 10 https://denied.example.org/ 2>&1; echo; curl -sS -m 10 --noproxy '*' https://denied.example.org/ 2>&1; curl -sS -m 10 --noproxy '*' -k https://203.0.113.9/ 2>&1; "+
 			"curl -sS -m 10 https://chatgpt.com/backend-api/conversations 2>&1; true"),
 		standin.Bash("pwd; ls; echo made-by-the-agent > result.txt"),

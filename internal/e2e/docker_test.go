@@ -89,7 +89,7 @@ func TestCodexWorksInAContainer(t *testing.T) {
 	if len(found) != 1 {
 		t.Fatalf("beside %s lies %q", launcher, found)
 	}
-	model := codexModel("~/.codex/config.toml ~/.bot-bottle-prompt.txt")
+	model := codexModel("true", "true")
 	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{codex.ChatHost: model, codex.APIHost: model}})
 	needDocker(t, w)
 	image := filepath.Join(w.dir, "image")
