@@ -51,6 +51,7 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/guest/wire/mux": records,
 
 		"internal/backend":         contracts,
+		"internal/forge":           contracts,
 		"internal/desk":            contracts,
 		"internal/guest/fence":     contracts,
 		"internal/guest/netns":     contracts,
