@@ -23,7 +23,7 @@ func TestACandidateSurvivesItsEditor(t *testing.T) {
 	for name, q := range map[string]view.Question{
 		"a route":      question(t, ask.Route, map[string]any{"host": "a.example", "ports": []int{443}}),
 		"a Dockerfile": question(t, ask.Capability, ask.CapabilityChange{Dockerfile: "FROM x\nRUN echo \"<&>\"\n"}),
-		"packages":     question(t, ask.Capability, ask.CapabilityChange{Packages: []ask.Package{{Manager: "apt", Name: "jq"}, {Manager: "npm", Name: "left-pad"}}}),
+		"packages":     question(t, ask.Capability, ask.CapabilityChange{Packages: []ask.Package{{Manager: "npm", Name: "left-pad"}, {Manager: "pip", Name: "black"}}}),
 	} {
 		text, _ := new(model).editText(q)
 		got, err := editedCandidate(q, text)
@@ -31,8 +31,8 @@ func TestACandidateSurvivesItsEditor(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", name, got, err, q.Candidate)
 		}
 	}
-	packages := question(t, ask.Capability, ask.CapabilityChange{Packages: []ask.Package{{Manager: "apt", Name: "jq"}}})
-	for _, text := range []string{"apt\n", "apt jq extra\n", "apt --option\n", "brew jq\n", ""} {
+	packages := question(t, ask.Capability, ask.CapabilityChange{Packages: []ask.Package{{Manager: "npm", Name: "left-pad"}}})
+	for _, text := range []string{"npm\n", "npm left-pad extra\n", "npm --option\n", "brew jq\n", ""} {
 		if got, err := editedCandidate(packages, []byte(text)); err == nil {
 			t.Errorf("%q is %s", text, got)
 		}
