@@ -185,7 +185,6 @@ func TestEveryProblemIsToldAtOnce(t *testing.T) {
 
 func TestWhatIsNotEnforcedIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ bottle, want string }{
-		"deploy key": {"git-gate: {repos: {app: {url: 'ssh://git@git.example.org/a.git', key: {provider: gitea, token_ref: T}}}}\n", "provider: gitea"},
 		"asking":     {"supervise: false\negress: {on_deny: ask}\n", "on_deny is ask"},
 		"dockerfile": {"agent_provider: {template: claude, dockerfile: ./Dockerfile}\n", "dockerfile"},
 	} {
