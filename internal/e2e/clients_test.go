@@ -27,8 +27,6 @@ type client struct {
 	script  string
 	// direct clients know no proxy variable; their one way is the transparent one.
 	direct bool
-	// silent clients end with 0 where they were refused.
-	silent bool
 }
 
 const python = "/usr/bin/python3" // Debian's, which has the modules

@@ -107,7 +107,7 @@ func OracleFile(t testing.TB, name string) string {
 		directory = filepath.Join(cache, "bot-bottle-test", "oracle")
 	}
 	path := filepath.Join(directory, name)
-	_, err := os.Stat(path)
+	_, err := os.Stat(path) //nolint:gosec // the tester names it
 	Require(t, Oracle, err)
 	return path
 }

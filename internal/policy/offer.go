@@ -60,22 +60,8 @@ func (r *Rules) With(route Route) (Set, error) {
 }
 
 func (r *Rules) offerable(route *Route) error {
-	if err := checkRouteHost(route.Host); err != nil {
+	if err := offerableHost(route); err != nil {
 		return err
-	}
-	if addr, err := netip.ParseAddr(route.Host); err == nil {
-		if err := AddressAllowed(addr, nil, nil); err != nil {
-			return err
-		}
-	}
-	if name, ok := strings.CutPrefix(route.Host, "*."); ok && !strings.Contains(name, ".") {
-		return fmt.Errorf("cannot open every name below %q", name)
-	}
-	if route.TLS != "" && route.TLS != TLSIntercept || route.Protocol != "" && route.Protocol != ProtocolHTTP {
-		return fmt.Errorf("cannot open %s for what is not looked at, in a bottle that runs: edit its file", route.Host)
-	}
-	if len(route.AllowPrivate) > 0 || route.Owner != "" {
-		return errors.New("cannot open addresses that are not public, or a provider's route, in a bottle that runs: edit its file")
 	}
 	same := Route{}
 	for i := range r.set.Routes {
@@ -95,6 +81,28 @@ func (r *Rules) offerable(route *Route) error {
 	}
 	if route.ConnectTo != "" && route.ConnectTo != same.ConnectTo || route.UpstreamCA != "" && route.UpstreamCA != same.UpstreamCA {
 		return fmt.Errorf("cannot lead %s elsewhere or trust another authority for it in a bottle that runs: edit its file", route.Host)
+	}
+	return nil
+}
+
+// offerableHost checks what can be said of a route without looking at the others.
+func offerableHost(route *Route) error {
+	if err := checkRouteHost(route.Host); err != nil {
+		return err
+	}
+	if addr, err := netip.ParseAddr(route.Host); err == nil {
+		if err := AddressAllowed(addr, nil, nil); err != nil {
+			return err
+		}
+	}
+	if name, ok := strings.CutPrefix(route.Host, "*."); ok && !strings.Contains(name, ".") {
+		return fmt.Errorf("cannot open every name below %q", name)
+	}
+	if route.TLS != "" && route.TLS != TLSIntercept || route.Protocol != "" && route.Protocol != ProtocolHTTP {
+		return fmt.Errorf("cannot open %s for what is not looked at, in a bottle that runs: edit its file", route.Host)
+	}
+	if len(route.AllowPrivate) > 0 || route.Owner != "" {
+		return errors.New("cannot open addresses that are not public, or a provider's route, in a bottle that runs: edit its file")
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package sidecar_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -33,7 +34,10 @@ func TestTheStatusSocketIsScraped(t *testing.T) {
 			t.Fatalf("%+v, %v", stats, err)
 		}
 	}
-	scraper := &http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return net.Dial("unix", r.status) }, DisableKeepAlives: true}, Timeout: deadline}
+	scraper := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", r.status)
+	}, DisableKeepAlives: true}, Timeout: deadline}
 	response, err := scraper.Get("http://bottle/metrics")
 	if err != nil {
 		t.Fatal(err)

@@ -69,7 +69,7 @@ func base(root string, id instance.ID, role string) engine.Container {
 // agent is the bottle's container. Its guest starts as root of a container without a network,
 // makes one that leads to the sidecar alone, and gives up the four capabilities and the user
 // before anything of the agent's runs.
-func agent(p *plan.Plan, root, program, image string, w who) engine.Container {
+func agent(p *plan.Plan, root, program, image string) engine.Container {
 	c := base(root, p.ID, roleAgent)
 	c.Image, c.Hostname, c.User = image, string(p.ID), "0:0"
 	c.Entrypoint, c.Cmd = []string{wire.Program}, []string{"guest", wire.ContainerMode}

@@ -174,7 +174,7 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	var work errgroup.Group
 	work.Go(func() error {
 		var err error
-		l.agent, err = d.create(ctx, l, agent(p, d.Root, program, bottled, w))
+		l.agent, err = d.create(ctx, l, agent(p, d.Root, program, bottled))
 		if err == nil {
 			agentEnd, err = l.start(ctx, l.agent, agentSaid)
 		}

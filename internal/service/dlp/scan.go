@@ -115,27 +115,26 @@ func (v view) next(lo, hi int, step string) view {
 }
 
 // follow looks at a text that was not looked at before.
-func (s *scan) follow(v view, lo, hi int, out []byte, step string) bool {
+func (s *scan) follow(v view, lo, hi int, out []byte, step string) {
 	sum := maphash.Bytes(s.seed, out)
 	if s.seen == nil {
 		s.seen = map[uint64]struct{}{}
 	}
 	if _, ok := s.seen[sum]; ok {
-		return false
+		return
 	}
 	s.seen[sum] = struct{}{}
 	if len(v.steps) >= maxDepth {
 		s.limit(v, RuleDepth)
-		return false
+		return
 	}
 	if s.work -= len(out); s.work < 0 {
 		s.limit(v, RuleWork)
-		return false
+		return
 	}
 	next := v.next(lo, hi, step)
 	next.text = out
 	s.look(next)
-	return true
 }
 
 // noise is what a decoder made that is no text: most often a wrong guess, else packed without a

@@ -32,7 +32,7 @@ func (o *operator) Ask(ctx context.Context, q ask.Question) (ask.Answer, error) 
 		return o.answer(q), nil
 	}
 	<-ctx.Done()
-	if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // a context's own error
+	if ctx.Err() == context.DeadlineExceeded {
 		return ask.Answer{Verdict: ask.Expired}, nil
 	}
 	o.mu.Lock()
@@ -124,7 +124,7 @@ func TestApprovedForTheRunIsAskedOnce(t *testing.T) {
 	}
 	client := world.client(t, false)
 	for range 3 {
-		if resp := get(t, client, "https://new.example/a"); resp.StatusCode != 200 || text(t, resp) != "hello" {
+		if resp := get(t, client, "https://new.example/a"); resp.StatusCode != http.StatusOK || text(t, resp) != "hello" {
 			t.Errorf("it came back with %d", resp.StatusCode)
 		}
 	}
@@ -161,7 +161,7 @@ func TestANoIsANoWithItsReason(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			world := asking(t, &operator{answer: tc.answer}, up, egress.Limits{})
 			resp := get(t, world.client(t, false), "https://new.example/a")
-			if body := text(t, resp); resp.StatusCode != 403 || !strings.Contains(body, tc.want) {
+			if body := text(t, resp); resp.StatusCode != http.StatusForbidden || !strings.Contains(body, tc.want) {
 				t.Errorf("%d %s", resp.StatusCode, body)
 			}
 		})
@@ -220,7 +220,7 @@ func TestWhatWaitsIsBoundedAndEndsWithItsClient(t *testing.T) {
 		})
 	}
 	eventually(t, func() bool { return len(o.questions()) == 2 })
-	if resp := get(t, client, "https://new.example/"); resp.StatusCode != 403 || !strings.Contains(text(t, resp), "too many requests wait") {
+	if resp := get(t, client, "https://new.example/"); resp.StatusCode != http.StatusForbidden || !strings.Contains(text(t, resp), "too many requests wait") {
 		t.Errorf("the third came back with %d", resp.StatusCode)
 	}
 	leave()

@@ -139,7 +139,7 @@ func (s *Server) egressAllow(ctx context.Context, in allowInput) (Outcome, error
 	if len(in.Ports) > 0 {
 		route.Ports = nil
 		for _, p := range in.Ports {
-			route.Ports = append(route.Ports, uint16(p)) //nolint:gosec // the schema bounds it
+			route.Ports = append(route.Ports, uint16(p))
 		}
 	}
 	match := policy.Match{Methods: in.Methods}
@@ -192,7 +192,7 @@ func requestOf(address, method string) (policy.Request, string, error) {
 	if target == "" {
 		target = "/"
 	}
-	request, err := policy.NewRequest(method, u.Hostname(), uint16(port), target, nil) //nolint:gosec // checked above
+	request, err := policy.NewRequest(method, u.Hostname(), uint16(port), target, nil)
 	if err != nil {
 		return policy.Request{}, "", err
 	}
