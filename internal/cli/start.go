@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -31,7 +33,7 @@ type startOptions struct {
 	observe                            bool
 	autoResume                         bool          // after an approved capability
 	recorded                           *store.Record // of the run that a resume goes on with
-	from                               string
+	from, idFile                       string
 	fill                               func(context.Context, *store.Run) error // brings the files of a run that goes on elsewhere
 }
 
@@ -86,6 +88,7 @@ func (a *App) runFlags(c *cobra.Command, o *startOptions) {
 	f.BoolVar(&o.headless, "headless", false, "no terminal, no question; needs --prompt")
 	f.BoolVar(&o.json, "json", false, "print the result of a headless run as JSON, with what the agent said")
 	f.BoolVar(&o.autoResume, "auto-resume", false, "start again by itself when the operator has approved a capability")
+	f.StringVar(&o.idFile, "id-file", "", "write the identity to this `FILE` before the bottle is made")
 	f.StringVar(&o.prompt, "prompt", "", "the task of a headless run, as `TEXT`")
 }
 
@@ -305,6 +308,9 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	terminal, size := a.stdio(o.headless)
 	var taken *console
 	screen, res := &screen{to: a.Out}, newResult(p.Plan)
+	if err := noteIdentity(o.idFile, p.Plan.ID); err != nil {
+		return err
+	}
 	l := bottle.Launch{
 		Plan: p.Plan, Record: record(p, o), Env: v.env, Tokens: v.tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript, Fill: o.fill,
 		Beside:   a.keepLogin(p, v.login),
@@ -345,6 +351,22 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 		err = errors.Join(err, a.json(res))
 	}
 	return a.report(p, out, err)
+}
+
+// noteIdentity writes the run's name where a program reads it before the run ends.
+func noteIdentity(file string, id instance.ID) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err == nil {
+		_, err = fmt.Fprintln(f, id)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fault.New(fault.Invalid, "cannot write the identity to %s: %w", file, err)
+	}
+	return nil
 }
 
 // report says how a run ended and what was kept of it.

@@ -139,7 +139,7 @@ func (t *tree) calls(s source) []string {
 		case *ast.SelectorExpr:
 			from, ok := n.X.(*ast.Ident)
 			exits := ok && (from.Name == "os" && n.Sel.Name == "Exit" || from.Name == "log" && strings.HasPrefix(n.Sel.Name, "Fatal"))
-			if exits && !strings.HasPrefix(s.path, "cmd/") {
+			if exits && !strings.HasPrefix(s.path, "cmd/") && !strings.HasPrefix(s.path, "examples/") {
 				findings = append(findings, fmt.Sprintf("%s: %s.%s outside cmd", t.files.Position(n.Pos()), from.Name, n.Sel.Name))
 			}
 		}

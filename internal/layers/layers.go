@@ -103,10 +103,12 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/operator/notify": renderers,
 		"internal/operator/tui":    renderers,
 
-		"internal/bench": front,
-		"internal/cli":   front,
-		"internal/e2e":   program,
-		"cmd/bot-bottle": program,
+		"internal/bench":        front,
+		"internal/cli":          front,
+		"internal/e2e":          program,
+		"bottle":                contracts,
+		"examples/orchestrator": program,
+		"cmd/bot-bottle":        program,
 
 		"cmd/bot-bottle-bench":       program,
 		"cmd/bot-bottle-bench-first": program,
