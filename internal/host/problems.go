@@ -1,5 +1,10 @@
 package host
 
+import (
+	"os"
+	"strings"
+)
+
 // Problem is what a machine lacks, and the exact remedy.
 type Problem struct {
 	What string
@@ -13,11 +18,20 @@ func oldest() Version { return Version{5, 14} }
 const profile = `sudo tee /etc/apparmor.d/bot-bottle >/dev/null <<'EOF'
 abi <abi/4.0>,
 include <tunables/global>
-profile bot-bottle /**/bot-bottle flags=(unconfined) {
+profile bot-bottle PROGRAM flags=(unconfined) {
   userns,
 }
 EOF
 sudo apparmor_parser -r /etc/apparmor.d/bot-bottle`
+
+// program is where this program lies: a profile is for it, and not for whatever has its name.
+func program() string {
+	path, err := os.Executable()
+	if err != nil {
+		return "/usr/local/bin/bot-bottle"
+	}
+	return path
+}
 
 // Namespaces tells why user namespaces cannot be used here, as far as the facts show it.
 func (f Facts) Namespaces() (p Problem, found bool) {
@@ -44,7 +58,7 @@ func (f Facts) Namespaces() (p Problem, found bool) {
 	case f.AppArmorUserNS:
 		return Problem{
 			"AppArmor keeps user namespaces from ordinary users (kernel.apparmor_restrict_unprivileged_userns is 1)",
-			"allow this program alone:\n" + profile + "\nor, for every program: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
+			"allow this program alone:\n" + strings.Replace(profile, "PROGRAM", program(), 1) + "\nor, for every program: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
 		}, true
 	}
 	return Problem{}, false

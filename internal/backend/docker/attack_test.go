@@ -302,14 +302,14 @@ func checkHost(t *testing.T, role string, raw json.RawMessage) {
 			ReadonlyRootfs, Privileged   bool
 			NetworkMode, PidMode         string
 			PortBindings                 map[string]any
-			PidsLimit                    int64
+			PidsLimit, Memory            int64
 			LogConfig                    struct{ Type string }
 		}
 		Mounts []struct{ Source, Destination string }
 	}
 	must(t, json.Unmarshal(raw, &c))
 	h := c.HostConfig
-	if !h.ReadonlyRootfs || h.Privileged || h.PidMode != "" || len(h.PortBindings) > 0 || h.PidsLimit <= 0 || h.LogConfig.Type != "none" || fmt.Sprint(h.CapDrop, h.SecurityOpt) != "[ALL] [no-new-privileges:true]" {
+	if !h.ReadonlyRootfs || h.Privileged || h.PidMode != "" || len(h.PortBindings) > 0 || h.PidsLimit <= 0 || h.Memory <= 0 || h.LogConfig.Type != "none" || fmt.Sprint(h.CapDrop, h.SecurityOpt) != "[ALL] [no-new-privileges:true]" {
 		t.Errorf("the %s: %+v", role, h)
 	}
 	want := map[string]string{"agent": "none []", "sidecar": "host []"}[role]

@@ -27,6 +27,8 @@ const (
 	defaultProcesses = 4096
 	defaultOpenFiles = 1 << 16
 	sidecarProcesses = 512
+	sidecarMemory    = 1 << 30
+	agentShares      = 512 // of processors, half of what others have, where there are too few
 )
 
 // project is the name under which Compose's tools show a bottle.
@@ -69,7 +71,7 @@ func base(root string, id instance.ID, role string) engine.Container {
 // agent is the bottle's container. Its guest starts as root of a container without a network,
 // makes one that leads to the sidecar alone, and gives up the four capabilities and the user
 // before anything of the agent's runs.
-func agent(p *plan.Plan, root, program, image string) engine.Container {
+func agent(p *plan.Plan, root, program, image string, memory int64) engine.Container {
 	c := base(root, p.ID, roleAgent)
 	c.Image, c.Hostname, c.User = image, string(p.ID), "0:0"
 	c.Entrypoint, c.Cmd = []string{wire.Program}, []string{"guest", wire.ContainerMode}
@@ -80,7 +82,11 @@ func agent(p *plan.Plan, root, program, image string) engine.Container {
 	if h.PidsLimit == 0 {
 		h.PidsLimit = defaultProcesses
 	}
-	h.Memory, h.MemorySwap = p.Limits.MemoryBytes, p.Limits.MemoryBytes
+	h.Memory = p.Limits.MemoryBytes
+	if h.Memory == 0 {
+		h.Memory = memory / 4 * 3 // the bottle ends, and not what else the machine runs
+	}
+	h.MemorySwap, h.CPUShares = h.Memory, agentShares
 	h.Sysctls = map[string]string{
 		"net.ipv6.conf.all.disable_ipv6": "0", "net.ipv6.conf.lo.disable_ipv6": "0",
 		"net.ipv4.ping_group_range": "1 0", "net.ipv4.ip_unprivileged_port_start": "1024",
@@ -114,7 +120,7 @@ func sidecar(p *plan.Plan, root, image string) engine.Container {
 	c.Env = []string{plan.SidecarEnv}
 	h := &c.HostConfig
 	h.NetworkMode = "host"
-	h.PidsLimit = sidecarProcesses
+	h.PidsLimit, h.Memory, h.MemorySwap = sidecarProcesses, sidecarMemory, sidecarMemory
 	h.Mounts = []engine.Mount{
 		bind(p.Paths.Audit, wire.SidecarAuditLog, false),
 		bind(p.Paths.Proposals, wire.SidecarProposals, false),

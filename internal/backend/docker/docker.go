@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bot-bottle/bot-bottle/internal/backend"
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/engine"
@@ -44,6 +45,8 @@ type Config struct {
 type Driver struct {
 	session.Client
 	Config
+
+	memory atomic.Int64 // of the engine's machine; 0 before it was asked
 
 	mu     sync.Mutex // guards lives and client
 	lives  map[instance.ID]*life

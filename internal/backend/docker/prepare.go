@@ -167,6 +167,10 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	if err != nil {
 		return err
 	}
+	memory, err := d.machineMemory(ctx, l.engine)
+	if err != nil {
+		return err
+	}
 	undone.Push("the containers", l.remove)
 	var agentEnd, sidecarEnd net.Conn
 	agentSaid, sidecarSaid := &tail{}, &tail{}
@@ -174,7 +178,7 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	var work errgroup.Group
 	work.Go(func() error {
 		var err error
-		l.agent, err = d.create(ctx, l, agent(p, d.Root, program, bottled))
+		l.agent, err = d.create(ctx, l, agent(p, d.Root, program, bottled, memory))
 		if err == nil {
 			agentEnd, err = l.start(ctx, l.agent, agentSaid)
 		}

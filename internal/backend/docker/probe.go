@@ -42,7 +42,21 @@ func (d *Driver) Probe(ctx context.Context) (backend.Capabilities, error) {
 	case err != nil:
 		return lacking(err), nil
 	}
+	d.memory.Store(info.MemTotal)
 	return judgeEngine(info), nil
+}
+
+// machineMemory is how much the engine's machine has, in bytes; asked once.
+func (d *Driver) machineMemory(ctx context.Context, e *engine.Client) (int64, error) {
+	if m := d.memory.Load(); m > 0 {
+		return m, nil
+	}
+	info, err := e.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	d.memory.Store(info.MemTotal)
+	return info.MemTotal, nil
 }
 
 // lacking says why there is no engine to work with.

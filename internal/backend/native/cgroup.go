@@ -95,6 +95,10 @@ func (d *Driver) confine(l *life, p *plan.Plan, undone *undo.Stack) error {
 	limits := map[string]int64{"memory": p.Limits.MemoryBytes, "pids": int64(p.Limits.Processes)}
 	for _, c := range ownControllers() {
 		limit := limits[c.name]
+		unasked := limit == 0 && c.name == "memory"
+		if unasked {
+			limit = usualMemory()
+		}
 		if limit == 0 {
 			continue
 		}
@@ -104,7 +108,7 @@ func (d *Driver) confine(l *life, p *plan.Plan, undone *undo.Stack) error {
 		}
 		undone.Push("the cgroup", func(ctx context.Context) error { return removeCgroups(ctx, []string{dir}) })
 		l.cgroups = append(l.cgroups, dir)
-		if err := c.limit(dir, limit, l.guest.process.PID); err != nil {
+		if err := c.limit(dir, limit, l.guest.process.PID); err != nil && !unasked {
 			return fmt.Errorf("cannot limit %s of %q: %w", c.name, l.id, err)
 		}
 		delete(limits, c.name)
@@ -114,6 +118,16 @@ func (d *Driver) confine(l *life, p *plan.Plan, undone *undo.Stack) error {
 			"run it as root or with a delegated memory controller, or take the limit out of the plan")
 	}
 	return nil
+}
+
+// usualMemory is what a bottle may have where its plan says nothing: three quarters of the
+// machine's, so that it is the bottle that ends and not what the host needs; 0 where that is unknown.
+func usualMemory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 0
+	}
+	return int64(uint64(info.Totalram) * uint64(info.Unit) / 4 * 3) //nolint:unconvert // its size differs by architecture
 }
 
 func (c controller) limit(dir string, limit int64, pid int) error {

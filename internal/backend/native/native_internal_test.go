@@ -1,6 +1,7 @@
 package native
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -129,5 +130,20 @@ func TestAProcessOfAnotherTimeIsNotSignalled(t *testing.T) {
 	}
 	if !me.alive() {
 		t.Error("I am dead")
+	}
+}
+
+// TestTheUsualMemoryIsLessThanTheMachines holds what a plan without a limit gets.
+func TestTheUsualMemoryIsLessThanTheMachines(t *testing.T) {
+	raw, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var total int64
+	if _, err := fmt.Sscanf(string(raw), "MemTotal: %d kB", &total); err != nil {
+		t.Fatal(err)
+	}
+	if got := usualMemory(); got < total*1024/2 || got > total*1024*4/5 {
+		t.Errorf("%d of %d bytes", got, total*1024)
 	}
 }

@@ -47,6 +47,7 @@ type Host struct {
 	PidsLimit      int64             `json:",omitempty"`
 	Memory         int64             `json:",omitempty"`
 	MemorySwap     int64             `json:",omitempty"`
+	CPUShares      int64             `json:"CpuShares,omitempty"`
 	Tmpfs          map[string]string `json:",omitempty"`
 	Mounts         []Mount           `json:",omitempty"`
 	LogConfig      *LogConfig        `json:",omitempty"`

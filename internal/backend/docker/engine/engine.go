@@ -172,6 +172,7 @@ type Info struct {
 	PidsLimit       bool
 	Runtimes        map[string]json.RawMessage
 	Architecture    string
+	MemTotal        int64 // bytes
 }
 
 // Info asks the engine about itself.
