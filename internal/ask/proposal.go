@@ -44,8 +44,10 @@ type Proposal struct {
 	Answer *Answer `json:"answer,omitempty"`
 	// Applied is true once an approval for the run is in force; Filed once one for always is in
 	// the bottle's file, too.
-	Applied bool   `json:"applied,omitempty"`
-	Filed   bool   `json:"filed,omitempty"`
+	Applied bool `json:"applied,omitempty"`
+	Filed   bool `json:"filed,omitempty"`
+	// Revoked is true once the operator has taken back what was approved for longer.
+	Revoked bool   `json:"revoked,omitempty"`
 	Problem string `json:"problem,omitempty"` // why it failed
 }
 

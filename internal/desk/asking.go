@@ -63,8 +63,10 @@ func (d *Desk) Submit(q ask.Question, lifetime time.Duration) (ask.Proposal, err
 	if err != nil {
 		return ask.Proposal{}, err
 	}
+	if err := d.leave(it, false); err != nil { // it ends what it joined, where the holder has gone meanwhile
+		return ask.Proposal{}, err
+	}
 	d.mu.Lock()
-	it.waiting--
 	p := it.copied()
 	d.mu.Unlock()
 	d.show(&p)
@@ -165,12 +167,12 @@ func (d *Desk) enter(q ask.Question, expires time.Time, lasting bool) (*item, er
 		return nil, err
 	}
 	key := keyOf(q)
-	if it := d.join(key); it != nil {
+	if it := d.join(key, expires); it != nil {
 		return it, nil
 	}
 	d.turn.Lock()
 	defer d.turn.Unlock()
-	if it := d.join(key); it != nil { // while we waited for our turn
+	if it := d.join(key, expires); it != nil { // while we waited for our turn
 		return it, nil
 	}
 	it, err := d.number(q, key, expires, lasting)
@@ -191,7 +193,9 @@ func (d *Desk) enter(q ask.Question, expires time.Time, lasting bool) (*item, er
 	return it, nil
 }
 
-func (d *Desk) join(key string) *item {
+// join counts one more who waits for an open question. What is held stays open for as long as the
+// last of them waits.
+func (d *Desk) join(key string, expires time.Time) *item {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	it := d.open[key]
@@ -199,6 +203,9 @@ func (d *Desk) join(key string) *item {
 		return nil
 	}
 	it.waiting++
+	if end := it.proposal.ExpiresAt; !it.lasting && !end.IsZero() && (expires.IsZero() || expires.After(end)) {
+		it.proposal.ExpiresAt = expires.UTC()
+	}
 	d.changedLocked()
 	return it
 }

@@ -24,9 +24,13 @@ func (d *Desk) Decide(by ask.Decision) (ask.Proposal, error) {
 		return ask.Proposal{}, err
 	}
 	seen, closed := it.copied(), d.closed
+	over := it.lasting && d.past(seen.ExpiresAt) // what is held ends with who holds it
 	d.mu.Unlock()
 	if closed {
 		return seen, fault.New(fault.Unavailable, "cannot decide %s: the bottle ends", by.ID)
+	}
+	if over && seen.State.Open() {
+		return seen, fault.New(fault.Exists, "cannot decide %s: its time is over", by.ID)
 	}
 	answer, effect, err := d.answer(&seen, by)
 	if err != nil {
@@ -58,9 +62,6 @@ func (d *Desk) Decide(by ask.Decision) (ask.Proposal, error) {
 func (d *Desk) answer(p *ask.Proposal, by ask.Decision) (ask.Answer, []ask.Fact, error) {
 	if !p.State.Open() {
 		return ask.Answer{}, nil, fault.New(fault.Exists, "cannot decide %s: it is %s already", p.ID, p.State)
-	}
-	if d.past(p.ExpiresAt) {
-		return ask.Answer{}, nil, fault.New(fault.Exists, "cannot decide %s: its time is over", p.ID)
 	}
 	if by.Digest == "" {
 		return ask.Answer{}, nil, fault.New(fault.Invalid, "cannot decide %s: the decision does not say what was seen", p.ID)
@@ -161,6 +162,28 @@ func (d *Desk) Filed(id string) error {
 	defer d.mu.Unlock()
 	note(it, e)
 	d.changedLocked()
+	return nil
+}
+
+// Revoke notes that approvals are no longer in force, so that a resume does not bring them back:
+// those for which gone is true, which is asked about each that lasts. It must not call back.
+func (d *Desk) Revoke(gone func(kind ask.Kind, candidate json.RawMessage) bool) error {
+	d.turn.Lock()
+	defer d.turn.Unlock()
+	for _, it := range d.all { // only who has the turn adds to them, or decides
+		if !lasts(&it.proposal) || !gone(it.proposal.Kind, it.proposal.Answer.Candidate) {
+			continue
+		}
+		e := entry{Time: d.deps.Now().UTC(), Event: eventRevoked, Number: it.number}
+		if err := d.journal.append(e); err != nil {
+			return fault.New(fault.Internal, "%w", err)
+		}
+		d.mu.Lock()
+		note(it, e)
+		d.changedLocked()
+		d.mu.Unlock()
+		d.record("deny", "revoked", it.proposal.ID, &it.proposal)
+	}
 	return nil
 }
 

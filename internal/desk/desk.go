@@ -85,8 +85,8 @@ type item struct {
 }
 
 // New reads the journal and goes on where it ends: what waited without anybody holding on is
-// open again, what was held is withdrawn, and what was approved for the run is in force again
-// when New returns.
+// open again, what was held is withdrawn, and what was approved for the run and not revoked is in
+// force again when New returns. What is in the bottle's file comes from there, or not at all.
 func New(config Config, deps Deps) (*Desk, error) {
 	if deps.Now == nil {
 		deps.Now = time.Now
@@ -124,7 +124,7 @@ func (d *Desk) resume() error {
 		case p.State.Open():
 			d.open[it.key] = it
 			d.schedule(it)
-		case lasts(p):
+		case carried(p):
 			if err := d.apply(it); err != nil {
 				return err
 			}
@@ -137,7 +137,15 @@ func (d *Desk) past(t time.Time) bool { return !t.IsZero() && !t.After(d.deps.No
 
 // lasts reports whether a proposal was approved for longer than what was held.
 func lasts(p *ask.Proposal) bool {
-	return p.Answer != nil && p.Answer.Verdict == ask.Approved && p.Answer.Scope != ask.Once && p.State != ask.Failed
+	return p.Answer != nil && p.Answer.Verdict == ask.Approved && p.Answer.Scope != ask.Once && p.State != ask.Failed && !p.Revoked
+}
+
+// carried reports whether a resume brings a proposal into force again.
+func carried(p *ask.Proposal) bool { return lasts(p) && !p.Filed }
+
+// Carried returns which of a bottle's proposals a resume brings into force again.
+func Carried(all []ask.Proposal) []ask.Proposal {
+	return slices.DeleteFunc(slices.Clone(all), func(p ask.Proposal) bool { return !carried(&p) })
 }
 
 // Snapshot is everything that a list shows, as of one moment.

@@ -18,7 +18,8 @@ const (
 	eventDecided   = "decided"
 	eventApplied   = "applied" // a decision for the run is in force
 	eventFailed    = "failed"
-	eventFiled     = "filed" // a decision for always is in the bottle's file
+	eventFiled     = "filed"   // a decision for always is in the bottle's file
+	eventRevoked   = "revoked" // the operator took it back
 	eventExpired   = "expired"
 	eventWithdrawn = "withdrawn"
 )
@@ -41,8 +42,14 @@ type entry struct {
 // maxLine bounds a line that is read back.
 const maxLine = 1 << 20
 
-// journal appends entries to a file, each with one write and on the disk when append returns.
-type journal struct{ file *os.File }
+// journal appends entries to a file, each with one write and on the disk when append returns. An
+// entry that could not be written whole leaves nothing behind; where even that fails, nothing is
+// written any more.
+type journal struct {
+	file   *os.File
+	size   int64 // of the whole lines
+	broken error
+}
 
 // openJournal reads what the file holds, and ends a line that a killed writer left unfinished.
 // The file must be open for reading and appending.
@@ -55,12 +62,14 @@ func openJournal(file *os.File) (*journal, []entry, error) {
 	if _, err := io.ReadFull(io.NewSectionReader(file, 0, info.Size()), raw); err != nil {
 		return nil, nil, fmt.Errorf("cannot read the proposals: %w", err)
 	}
-	j := &journal{file}
+	j := &journal{file: file, size: info.Size()}
 	if len(raw) > 0 && raw[len(raw)-1] != '\n' {
 		// The mark keeps a line that lacked nothing but its end from being read the next time.
-		if _, err := file.WriteString(" cut short\n"); err != nil {
+		n, err := file.WriteString(" cut short\n")
+		if err != nil {
 			return nil, nil, fmt.Errorf("cannot write the proposals: %w", err)
 		}
+		j.size += int64(n)
 	}
 	return j, entries(raw), nil
 }
@@ -89,11 +98,20 @@ func (j *journal) append(e entry) error {
 	if line.Len() > maxLine {
 		return errors.New("cannot write the proposals: the entry is too long")
 	}
-	if _, err := j.file.Write(line.Bytes()); err != nil {
-		return fmt.Errorf("cannot write the proposals: %w", err)
+	if j.broken != nil {
+		return j.broken
 	}
-	if err := j.file.Sync(); err != nil {
-		return fmt.Errorf("cannot write the proposals: %w", err)
+	n, err := j.file.Write(line.Bytes())
+	if err == nil {
+		err = j.file.Sync()
 	}
+	if err != nil {
+		err = fmt.Errorf("cannot write the proposals: %w", err)
+		if undo := errors.Join(j.file.Truncate(j.size), j.file.Sync()); undo != nil {
+			j.broken = fmt.Errorf("%w; nor can the unfinished line be taken back: %w", err, undo)
+		}
+		return err
+	}
+	j.size += int64(n)
 	return nil
 }

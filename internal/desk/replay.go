@@ -67,6 +67,8 @@ func note(it *item, e entry) {
 			p.Applied = true
 		case eventFiled:
 			p.Filed = true
+		case eventRevoked:
+			p.Revoked = true
 		case eventFailed:
 			p.State, p.Problem = ask.Failed, e.Problem
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,12 +50,17 @@ func (r *Rules) Offer(route Route) (Offered, error) {
 // changes nothing.
 func (r *Rules) With(route Route) (Set, error) {
 	set := r.set
-	if slices.ContainsFunc(set.Routes, func(have Route) bool { return reflect.DeepEqual(have, route) }) {
+	if r.Has(route) {
 		return set, nil
 	}
 	set.Routes = append(slices.Clone(set.Routes), route)
 	_, err := Compile(set)
 	return set, err
+}
+
+// Has reports whether a route is among those in force as it is, so that With changes nothing.
+func (r *Rules) Has(route Route) bool {
+	return slices.ContainsFunc(r.set.Routes, func(have Route) bool { return Same(have, route) })
 }
 
 func (r *Rules) offerable(route *Route) error {

@@ -297,3 +297,26 @@ func TestTheAgentReachesNoPartOfTheInbox(t *testing.T) {
 	}
 	within(t, came)
 }
+
+func TestARouteThatIsRemovedTakesItsApprovalAlong(t *testing.T) {
+	_, client, operator := supervised(t)
+	came := fetch(t, client, "https://example.com/read")
+	p := firstOpen(t, operator)
+	if _, err := operator.Decide(t.Context(), ask.Decision{ID: p.ID, Digest: p.Digest, Verdict: ask.Approved, Scope: ask.Run}); err != nil {
+		t.Fatal(err)
+	}
+	if got := within(t, came); !strings.HasPrefix(got, "200 ") {
+		t.Fatalf("it came back with %q", got)
+	}
+	live, err := operator.Routes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	live.Egress.Routes = live.Egress.Routes[:len(live.Egress.Routes)-1]
+	if _, err := operator.SetRoutes(t.Context(), live); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = operator.Proposal(t.Context(), p.ID); err != nil || !p.Revoked || len(desk.Carried([]ask.Proposal{p})) != 0 {
+		t.Errorf("the approval is %+v, %v", p, err)
+	}
+}

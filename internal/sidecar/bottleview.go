@@ -20,6 +20,9 @@ func (v bottleView) Complete(route policy.Route) (policy.Route, error) {
 	return v.p.egress.Load().Rules().Completed(route)
 }
 
+// InForce implements supervise.Bottle.
+func (v bottleView) InForce(route policy.Route) bool { return v.p.egress.Load().Rules().Has(route) }
+
 // Missing implements supervise.Bottle.
 func (v bottleView) Missing(q policy.Request) (policy.Route, bool, error) {
 	rules := v.p.egress.Load().Rules()

@@ -2,9 +2,12 @@ package sidecar
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 
+	"github.com/bot-bottle/bot-bottle/internal/ask"
 	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
@@ -37,18 +40,37 @@ func (p *process) setRoutes(_ context.Context, params []byte) (any, error) {
 	if err := control.Decode(params, &next); err != nil {
 		return nil, err
 	}
+	var removed []policy.Route
 	now, err := p.amend("the operator", func(now control.Live) (policy.Set, error) {
 		if next.Revision != now.Revision {
 			return policy.Set{}, fault.WithHint(fault.New(fault.Busy, "the routes have changed meanwhile: they are at revision %d, not %d", now.Revision, next.Revision),
 				"look at the routes again, then make the change")
 		}
+		removed = policy.Compare(now.Egress, next.Egress).Removed
 		return next.Egress, nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	if err := p.revoke(removed); err != nil {
+		return nil, fault.WithHint(fmt.Errorf("the routes are removed, and a resume would bring back what was approved of them: %w", err), "look at the disk")
+	}
 	p.desk.Load().Changed()
 	return now, nil
+}
+
+// revoke ends the approvals that routes came from, beyond this process.
+func (p *process) revoke(removed []policy.Route) error {
+	if len(removed) == 0 {
+		return nil
+	}
+	return p.desk.Load().Revoke(func(kind ask.Kind, candidate json.RawMessage) bool {
+		if kind != ask.Route {
+			return false
+		}
+		route, err := decodeRoute(candidate)
+		return err == nil && slices.ContainsFunc(removed, func(r policy.Route) bool { return policy.Same(r, route) })
+	})
 }
 
 // amend replaces the policy by what edit makes of the one in force, or keeps it whole. No other

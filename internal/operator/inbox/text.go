@@ -84,7 +84,7 @@ func stateOf(p ask.Proposal, now time.Time) string {
 	case p.State.Open() && p.ExpiresAt.IsZero():
 		return "open since " + now.Sub(p.AskedAt).Round(time.Second).String()
 	case p.State.Open():
-		return "open for " + p.ExpiresAt.Sub(now).Round(time.Second).String() + " more"
+		return "open for " + max(0, p.ExpiresAt.Sub(now)).Round(time.Second).String() + " more"
 	}
 	return string(p.State)
 }

@@ -8,11 +8,12 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"github.com/bot-bottle/bot-bottle/internal/ask"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
 // Outcome is what a tool says, as JSON that a model can act on.
 type Outcome struct {
-	Status string `json:"status"` // "ok", "pending", "approved", "modified", "rejected", "expired", "withdrawn", "failed"
+	Status string `json:"status"` // "ok", "pending", "approved", "modified", "rejected", "expired", "withdrawn", "failed", "revoked"
 	ID     string `json:"id,omitempty"`
 	// Reason is the operator's own words.
 	Reason string `json:"reason,omitempty"`
@@ -24,9 +25,10 @@ type Outcome struct {
 }
 
 // propose asks, or finds what was asked before, and waits for the answer for a while. The same
-// question is asked once: a decision stands for as long as the bottle runs.
+// question is asked once: a decision stands for as long as the bottle runs, and the approval of a
+// route for as long as the route is in force.
 func (s *Server) propose(ctx context.Context, q ask.Question) (Outcome, error) {
-	if p, ok := s.deps.Inbox.Latest(q); ok && decided(p.State) {
+	if p, ok := s.deps.Inbox.Latest(q); ok && s.decided(p) {
 		return outcomeOf(p), nil
 	}
 	p, err := s.deps.Inbox.Submit(q, 0)
@@ -42,14 +44,27 @@ func (s *Server) propose(ctx context.Context, q ask.Question) (Outcome, error) {
 }
 
 // decided reports whether asking the same again would be asking twice.
-func decided(state ask.State) bool {
-	return state == ask.Granted || state == ask.Modified || state == ask.Refused
+func (s *Server) decided(p ask.Proposal) bool {
+	switch {
+	case p.State == ask.Refused:
+		return true
+	case p.State != ask.Granted && p.State != ask.Modified, p.Revoked:
+		return false
+	case p.Kind != ask.Route:
+		return true
+	}
+	var route policy.Route
+	return p.Answer != nil && json.Unmarshal(p.Answer.Candidate, &route) == nil && s.deps.Bottle.InForce(route)
 }
 
 func outcomeOf(p ask.Proposal) Outcome {
 	out := Outcome{Status: string(p.State), ID: p.ID}
 	if p.Answer != nil {
 		out.Reason, out.Scope = p.Answer.Reason, string(p.Answer.Scope)
+	}
+	if p.Revoked {
+		out.Status, out.Next = "revoked", "A person approved it and has taken it back since. Ask again only if the work cannot go on without it."
+		return out
 	}
 	switch p.State {
 	case ask.Pending:

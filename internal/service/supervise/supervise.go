@@ -49,6 +49,8 @@ type Bottle interface {
 	// Complete gives a route what the routes of its host have besides, or says why it cannot be
 	// asked for.
 	Complete(policy.Route) (policy.Route, error)
+	// InForce reports whether a route is among the live ones as it is.
+	InForce(policy.Route) bool
 	// Missing is the route that a refused request lacks; allowed is true where it lacks none. An
 	// error says why nobody is asked.
 	Missing(policy.Request) (route policy.Route, allowed bool, err error)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,8 +21,10 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/service/supervise"
 )
 
-// bottle has one route and one push that was held.
-type bottle struct{}
+// bottle has one route and one push that was held; closed says what is no longer open of what was approved.
+type bottle struct{ closed *atomic.Bool }
+
+func (b bottle) InForce(policy.Route) bool { return !b.closed.Load() }
 
 func (bottle) Routes() any                                   { return []string{"example.com"} }
 func (bottle) Complete(r policy.Route) (policy.Route, error) { return r, nil }
@@ -40,6 +43,11 @@ func (bottle) HeldPush(string) (ask.Question, error) {
 // serve is a server with a short patience, and the agent's session with it.
 func serve(t *testing.T, capability string) (*desk.Desk, *mcp.ClientSession) {
 	t.Helper()
+	return serveWhere(t, capability, new(atomic.Bool))
+}
+
+func serveWhere(t *testing.T, capability string, closed *atomic.Bool) (*desk.Desk, *mcp.ClientSession) {
+	t.Helper()
 	f, err := os.OpenFile(filepath.Join(t.TempDir(), "p.jsonl"), os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +56,7 @@ func serve(t *testing.T, capability string) (*desk.Desk, *mcp.ClientSession) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := supervise.New(supervise.Config{Patience: 50 * time.Millisecond, Capability: capability}, supervise.Deps{Inbox: inbox, Bottle: bottle{}})
+	s, err := supervise.New(supervise.Config{Patience: 50 * time.Millisecond, Capability: capability}, supervise.Deps{Inbox: inbox, Bottle: bottle{closed}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,5 +180,32 @@ func TestACapabilityIsAskedForInTheFormOfTheBottle(t *testing.T) {
 				t.Errorf("%s installs %q", manager, name)
 			}
 		}
+	}
+}
+
+func TestAnApprovalStandsOnlyWhileItsRouteIsInForce(t *testing.T) {
+	closed := new(atomic.Bool)
+	inbox, s := serveWhere(t, "", closed)
+	args := map[string]any{"host": "new.example.net", "justification": "x"}
+	first, _, _ := call(t, s, "egress-allow", args)
+	p, err := inbox.Proposal(first.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inbox.Decide(ask.Decision{ID: p.ID, Digest: p.Digest, Verdict: ask.Approved, Scope: ask.Run}); err != nil {
+		t.Fatal(err)
+	}
+	if again, text, _ := call(t, s, "egress-allow", args); again.Status != "approved" || again.ID != p.ID {
+		t.Errorf("while it is in force it says %s", text)
+	}
+	closed.Store(true)
+	if again, text, _ := call(t, s, "egress-allow", args); again.Status != "pending" || again.ID == p.ID {
+		t.Errorf("after it was taken away it says %s", text)
+	}
+	if err := inbox.Revoke(func(ask.Kind, json.RawMessage) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if status, text, _ := call(t, s, "proposal-status", map[string]any{"id": p.ID}); status.Status != "revoked" {
+		t.Errorf("its status is %s", text)
 	}
 }
