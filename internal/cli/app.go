@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/backend"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/provider"
@@ -81,10 +82,23 @@ func (a *App) present(err error) {
 		}
 		return
 	}
-	_, _ = fmt.Fprintf(a.Err, "bot-bottle: %s\n", err)
+	_, _ = fmt.Fprintf(a.Err, "bot-bottle: %s\n", harmless(err.Error()))
 	if hint := fault.HintOf(err); hint != "" {
-		_, _ = fmt.Fprintf(a.Err, "hint: %s\n", hint)
+		_, _ = fmt.Fprintf(a.Err, "hint: %s\n", harmless(hint))
 	}
+}
+
+// harmless is a text as a terminal can stand it: an error may quote what an agent has named.
+func harmless(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		fields := strings.Split(l, "\t")
+		for j, f := range fields {
+			fields[j] = audit.Escape(f, 4096)
+		}
+		lines[i] = strings.Join(fields, "\t")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // sameText reports whether err is nothing but its parts joined.
@@ -97,7 +111,9 @@ func sameText(err error, parts []error) bool {
 }
 
 // say writes a line for the person, never part of the answer.
-func (a *App) say(format string, args ...any) { _, _ = fmt.Fprintf(a.Err, format+"\n", args...) }
+func (a *App) say(format string, args ...any) {
+	_, _ = fmt.Fprintln(a.Err, harmless(fmt.Sprintf(format, args...)))
+}
 
 func (a *App) root() *cobra.Command {
 	root := &cobra.Command{

@@ -80,13 +80,14 @@ func (a *App) still(ctx context.Context, c *cobra.Command, name string) (thaw fu
 	go func() {
 		err := a.inBottle(context.WithoutCancel(ctx), c, name, func(d bottle.Deps, id instance.ID) (backend.Exit, error) {
 			return d.Exec(context.WithoutCancel(ctx), id, backend.Command{
-				Args: []string{"sh", "-c", "kill -STOP -1; echo still; read _; kill -CONT -1"}, Size: backend.Size{},
+				Args: []string{"/bin/sh", "-c", "kill -STOP -1; echo still; read _; kill -CONT -1"}, Size: backend.Size{},
 			}, "", backend.Stdio{In: in, Out: out})
 		})
 		_ = out.CloseWithError(errors.Join(io.EOF, err))
 		ended <- err
 	}()
-	if _, err := io.ReadFull(said, make([]byte, len("still\n"))); err != nil {
+	answer := make([]byte, len("still\n"))
+	if _, err := io.ReadFull(said, answer); err != nil || string(answer) != "still\n" {
 		_ = tell.Close()
 		return nil, fault.WithHint(fault.New(fault.Unavailable, "cannot stop what runs in %q: %w", name, errors.Join(err, <-ended)), "stop it with bot-bottle stop %s, then commit it", name)
 	}

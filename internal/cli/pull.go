@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,12 +72,8 @@ func (a *App) diffCommand() *cobra.Command {
 				}
 				a.tellWork(w, "would be pulled")
 				for _, b := range w.Branches {
-					patch, err := w.Diff(ctx, b, stat)
-					if err != nil {
+					if err := a.patch(ctx, w, b, stat); err != nil {
 						return err
-					}
-					if _, err := a.Out.Write(a.presentable(patch)); err != nil {
-						return fmt.Errorf("cannot write the patch: %w", err)
 					}
 				}
 				return nil
@@ -158,19 +155,50 @@ func (a *App) tellWork(w *pull.Work, verb string) {
 	}
 }
 
-// presentable is a text of the agent's as the one who reads it can stand it: a terminal obeys no
-// byte of it.
-func (a *App) presentable(text []byte) []byte {
+// patch writes what a branch changes. A terminal obeys no byte of it.
+func (a *App) patch(ctx context.Context, w *pull.Work, b pull.Branch, stat bool) error {
 	if !isTerminal(a.Out) {
-		return text
+		return w.Diff(ctx, b, stat, a.Out)
 	}
-	var out bytes.Buffer
-	for line := range bytes.Lines(text) {
-		parts := strings.Split(strings.TrimSuffix(string(line), "\n"), "\t")
-		for i, p := range parts {
-			parts[i] = audit.Escape(p, 4096)
-		}
-		out.WriteString(strings.Join(parts, "\t") + "\n")
-	}
-	return out.Bytes()
+	shown := &escaping{to: a.Out}
+	return errors.Join(w.Diff(ctx, b, stat, shown), shown.flush())
 }
+
+// escaping shows what is written to it line by line, in pieces where a line has no end.
+type escaping struct {
+	to   io.Writer
+	line []byte
+}
+
+const maxShownLine = 64 << 10
+
+// Write implements io.Writer.
+func (e *escaping) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 {
+			e.line = append(e.line, rest...)
+			if len(e.line) > maxShownLine {
+				return len(p), e.flush()
+			}
+			break
+		}
+		e.line = append(e.line, rest[:end]...)
+		rest = rest[end+1:]
+		if err := errors.Join(e.flush(), second(io.WriteString(e.to, "\n"))); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+func (e *escaping) flush() error {
+	parts := strings.Split(string(e.line), "\t")
+	for i, p := range parts {
+		parts[i] = audit.Escape(p, 2*maxShownLine)
+	}
+	e.line = e.line[:0]
+	return second(io.WriteString(e.to, strings.Join(parts, "\t")))
+}
+
+func second(_ int, err error) error { return err }

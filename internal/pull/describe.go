@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,9 @@ func (w *Work) describe(ctx context.Context, id instance.ID, r refs) error {
 	taken := map[string]bool{}
 	for _, b := range r.branches {
 		name := fmt.Sprintf("bottle/%s/%s", id, strings.TrimPrefix(b.name, fmt.Sprintf("bottle/%s/", id)))
+		for taken[name] { // one branch has the name that another one gets
+			name += "-other"
+		}
 		taken[name] = true
 		if err := w.branch(ctx, Branch{Name: name, Tip: b.id}, tips, head); err != nil {
 			return err
@@ -32,7 +36,8 @@ func (w *Work) describe(ctx context.Context, id instance.ID, r refs) error {
 		return err
 	}
 	name := fmt.Sprintf("bottle/%s/uncommitted", id)
-	for taken[name] {
+	clashes := func(other string) bool { return other == name || strings.HasPrefix(other, name+"/") }
+	for slices.ContainsFunc(slices.Collect(maps.Keys(taken)), clashes) {
 		name += "-work"
 	}
 	return w.branch(ctx, Branch{Name: name, Tip: tip, Worktree: true}, tips, head)

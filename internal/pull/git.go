@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ type runner struct {
 	args      []string // before the command
 	env       []string
 	dir       string
+	suspect   bool   // it works on objects that the agent has made
 	objects   string // of the host's repository
 	format    string
 	emptyTree string
@@ -31,7 +33,7 @@ func settings() []string {
 	for _, s := range []string{
 		"core.hooksPath=" + os.DevNull, "core.fsmonitor=false", "core.untrackedCache=false", "core.attributesFile=" + os.DevNull,
 		"core.alternateRefsCommand=true", "core.protectHFS=true", "core.protectNTFS=true", "fetch.fsckObjects=true", "fetch.writeCommitGraph=false", "gc.auto=0", "maintenance.auto=false",
-		"protocol.allow=never", "protocol.file.allow=always", "submodule.recurse=false", "diff.ignoreSubmodules=all",
+		"pack.threads=1", "core.bigFileThreshold=16m", "core.packedGitWindowSize=32m", "core.packedGitLimit=512m", "protocol.allow=never", "protocol.file.allow=always", "submodule.recurse=false", "diff.ignoreSubmodules=all",
 		"log.showSignature=false", "advice.detachedHead=false",
 	} {
 		args = append(args, "-c", s)
@@ -78,8 +80,8 @@ func quarantine(ctx context.Context, dir string, host *runner, format string) (*
 		return nil, fault.New(fault.Unsupported, "cannot take the agent's work: its repository names objects by %s and this one by %s", format, host.format)
 	}
 	r := &runner{
-		args: append([]string{"--git-dir=" + dir}, settings()...), dir: dir, format: format,
-		env: environment("GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull, "HOME="+dir),
+		args: append([]string{"--git-dir=" + dir}, settings()...), dir: dir, format: format, suspect: true,
+		env: environment("GIT_ALLOC_LIMIT=2g", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull, "HOME="+dir),
 	}
 	if _, err := r.run(ctx, "init", "--quiet", "--bare", "--template=", "--object-format="+format); err != nil {
 		return nil, fmt.Errorf("cannot make a quarantine: %w", err)
@@ -108,12 +110,34 @@ func (r *runner) run(ctx context.Context, args ...string) ([]byte, error) {
 	return r.feed(ctx, "", args...)
 }
 
-// feed runs git with an input; an error ends with what git said, which may be the agent's words.
+// maxAnswer bounds what git answers at once; patches are streamed.
+const maxAnswer = 64 << 20
+
+// feed runs git with an input and returns what it wrote.
 func (r *runner) feed(ctx context.Context, in string, args ...string) ([]byte, error) {
-	cmd := r.command(ctx, args...)
-	cmd.Stdin = strings.NewReader(in)
-	out, err := cmd.Output()
-	return out, said(err)
+	out := capped{left: maxAnswer}
+	err := r.pipe(r.command(ctx, args...), strings.NewReader(in), &out)
+	return out.text.Bytes(), errors.Join(out.err, err)
+}
+
+// pipe runs a command between two streams, within limits where it works on the agent's objects; an
+// error ends with what git said, which may be the agent's words.
+func (r *runner) pipe(cmd *exec.Cmd, in io.Reader, out io.Writer) error {
+	words := capped{left: 4 << 10}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, &words
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	var limited error
+	if r.suspect {
+		limited = bound(cmd.Process.Pid)
+	}
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = said(exit, words.text.Bytes())
+	}
+	return errors.Join(limited, err)
 }
 
 func (r *runner) command(ctx context.Context, args ...string) *exec.Cmd {
@@ -122,14 +146,30 @@ func (r *runner) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func said(err error) error {
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
-		return err
-	}
-	lines := bytes.Split(bytes.TrimSpace(exit.Stderr), []byte("\n"))
+func said(exit *exec.ExitError, words []byte) error {
+	lines := bytes.Split(bytes.TrimSpace(words), []byte("\n"))
 	if len(lines) > 3 {
 		lines = lines[:3]
 	}
-	return errors.New(audit.Escape(string(bytes.Join(lines, []byte("; "))), 500))
+	if text := string(bytes.Join(lines, []byte("; "))); text != "" {
+		return errors.New(audit.Escape(text, 500))
+	}
+	return fmt.Errorf("git ended with %w", exit)
+}
+
+// capped keeps what there is room for and is an error past that.
+type capped struct {
+	text bytes.Buffer
+	left int
+	err  error
+}
+
+// Write implements io.Writer. It takes all, so that the one who writes goes on to its end.
+func (c *capped) Write(p []byte) (int, error) {
+	n := min(len(p), c.left)
+	c.text.Write(p[:n])
+	if c.left -= n; n < len(p) && c.err == nil {
+		c.err = errors.New("git's answer is too long")
+	}
+	return len(p), nil
 }

@@ -48,24 +48,24 @@ func kinds() []struct {
 		why      string
 		patterns []string
 	}{
-		{"a hook of git", []string{".githooks/", "hooks/", ".husky/", ".pre-commit-config.yaml", "lefthook.y*ml", ".lefthook/"}},
+		{"a hook of git", []string{".githooks/", "hooks/", ".husky/", ".pre-commit-config.yaml", "lefthook.*", ".lintstagedrc*", "lint-staged.config.*", ".lefthook/"}},
 		{"git obeys it", []string{".gitattributes", ".gitmodules", ".gitconfig", ".lfsconfig"}},
-		{"an editor obeys it", []string{".vscode/", ".idea/", ".fleet/", ".zed/", ".vim/", ".nvim.lua", ".exrc", ".vimrc", ".dir-locals.el", ".editorconfig-run", "*.code-workspace", "*.sublime-project"}},
-		{"an agent obeys it", []string{".claude/", ".mcp.json", ".cursor/", ".codex/", ".gemini/", ".aider*", ".continue/", "CLAUDE.md", "AGENTS.md", "GEMINI.md", ".bot-bottle/", ".github/copilot-instructions.md"}},
-		{"a shell runs it", []string{".envrc", ".env", ".tool-versions", "mise.toml", ".mise.toml", ".bashrc", ".zshrc", ".profile"}},
+		{"an editor obeys it", []string{".vscode/", ".idea/", ".fleet/", ".zed/", ".vim/", ".nvim.lua", ".exrc", ".vimrc", ".dir-locals.el", ".editorconfig-run", "*.code-workspace", ".devcontainer.json", "*.sublime-project"}},
+		{"an agent obeys it", []string{".claude/", ".mcp.json", ".cursor/", ".codex/", ".gemini/", ".aider*", ".continue/", "CLAUDE.md", "AGENTS.md", "GEMINI.md", ".bot-bottle/", ".github/copilot-instructions.md", ".cursorrules", ".windsurfrules", ".clinerules*", "CLAUDE.local.md", "opencode.json*", ".opencode/", ".roo/", ".kiro/", ".windsurf/"}},
+		{"a shell runs it", []string{".envrc", ".env", ".tool-versions", "mise.toml", ".mise.toml", ".env.*", ".bashrc", ".zshrc", ".profile", ".gdbinit", ".lldbinit"}},
 		{"CI runs it", []string{
 			".github/workflows/", ".github/actions/", "action.y*ml", ".gitlab-ci.yml", ".gitlab/", ".circleci/", "Jenkinsfile*", "azure-pipelines*", ".drone.yml",
-			".travis.yml", ".woodpecker/", ".woodpecker.y*ml", "bitbucket-pipelines.yml", ".buildkite/", "appveyor.yml", ".forgejo/", ".gitea/", "cloudbuild.yaml", ".ci/",
+			".travis.yml", ".woodpecker/", ".woodpecker.y*ml", "bitbucket-pipelines.yml", ".buildkite/", "appveyor.yml", ".forgejo/", ".gitea/", "cloudbuild.yaml", ".ci/", ".github/dependabot.yml", "renovate.json*",
 		}},
 		{"a package manager runs or obeys it", []string{
 			"package.json", ".npmrc", ".yarnrc*", ".yarn/", ".pnpmfile.cjs", "pnpm-workspace.yaml", "setup.py", "setup.cfg", "pyproject.toml", "conftest.py", "sitecustomize.py",
 			"usercustomize.py", "*.pth", "tox.ini", "noxfile.py", "pip.conf", "Gemfile", "*.gemspec", "Rakefile", "composer.json", "build.rs", "Cargo.toml", ".cargo/",
 			"rust-toolchain*", "pom.xml", ".mvn/", "mvnw*", "build.gradle*", "settings.gradle*", "gradle.properties", "gradlew*", "gradle/", "*.csproj", "*.targets", "*.props", "Directory.Build.*",
-			"nuget.config", "mix.exs", "build.sbt", "*.cabal", "dune-project", "Package.swift", "deno.json*", "bunfig.toml",
+			"nuget.config", "mix.exs", "build.sbt", "*.cabal", "dune-project", "Package.swift", "deno.json*", "bunfig.toml", "go.mod", "go.work", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock*", "requirements*.txt", "Pipfile*", "uv.toml", "uv.lock", "poetry.lock", "Cargo.lock", "Gemfile.lock", "composer.lock",
 		}},
-		{"a build runs it", []string{"Makefile", "makefile", "GNUmakefile", "*.mk", "CMakeLists.txt", "*.cmake", "configure", "configure.ac", "meson.build", "Justfile", "justfile", "Taskfile.y*ml", "Tiltfile", "BUILD", "BUILD.bazel", "WORKSPACE*", "MODULE.bazel", ".bazelrc", "*.bzl", "SConstruct", "wscript", "*.nix", "flake.lock"}},
+		{"a build runs it", []string{"Makefile", "makefile", "GNUmakefile", "*.mk", "CMakeLists.txt", "*.cmake", "configure", "configure.ac", "meson.build", "Justfile", "justfile", "Taskfile.y*ml", "Tiltfile", "BUILD", "BUILD.bazel", "WORKSPACE*", "MODULE.bazel", ".bazelrc", "*.bzl", "SConstruct", "wscript", "*.nix", "flake.lock", ".bazeliskrc", ".bazelversion", ".justfile", "Makefile.*", "next.config.*", "postcss.config.*"}},
 		{"it makes containers or machines", []string{"Dockerfile*", "Containerfile*", "docker-compose*", "compose.y*ml", ".devcontainer/", "Vagrantfile", "*.tf", "Procfile", "*.service"}},
-		{"a test runner or linter runs it", []string{"jest.config.*", "vitest.config.*", "vite.config.*", "webpack.config.*", "rollup.config.*", "babel.config.*", ".babelrc*", "eslint.config.*", ".eslintrc*", ".prettierrc*", "prettier.config.*", "karma.conf.js", "playwright.config.*", "gulpfile.*", "Gruntfile.*", ".golangci.y*ml", ".rubocop.yml"}},
+		{"a test runner or linter runs it", []string{"jest.config.*", "vitest.config.*", "vite.config.*", "webpack.config.*", "rollup.config.*", "babel.config.*", ".babelrc*", "eslint.config.*", ".eslintrc*", ".prettierrc*", "prettier.config.*", "karma.conf.js", "playwright.config.*", "gulpfile.*", "Gruntfile.*", ".golangci.y*ml", ".rubocop.yml", ".pylintrc", "pytest.ini", "mypy.ini"}},
 	}
 }
 

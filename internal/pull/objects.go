@@ -58,7 +58,7 @@ func (s *source) loose(fan, to, host string) error {
 
 // object copies one loose object while it hashes what is in it.
 func (s *source) object(fan, name, to string) error {
-	f, _, err := s.regular(path.Join(".git/objects", fan, name), maxLoose)
+	f, size, err := s.regular(path.Join(".git/objects", fan, name), maxLoose)
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,10 @@ func (s *source) object(fan, name, to string) error {
 	if err != nil {
 		return err
 	}
-	err = verified(io.TeeReader(f, out), fan+name)
+	rest := io.LimitReader(f, size) // it may grow while it is read
+	err = verified(io.TeeReader(rest, out), fan+name)
 	if err == nil {
-		_, err = io.Copy(out, f)
+		_, err = io.Copy(out, rest)
 	}
 	return errors.Join(err, out.Close())
 }
@@ -121,7 +122,7 @@ func (s *source) packs(to, host string) error {
 		}
 		known, kerr := os.Stat(filepath.Join(host, "pack", name))
 		if kerr != nil || known.Size() != size {
-			err = aside(f, filepath.Join(to, "incoming-"+name))
+			err = aside(io.LimitReader(f, size), filepath.Join(to, "incoming-"+name))
 		}
 		if err := errors.Join(err, f.Close()); err != nil {
 			return err
@@ -151,10 +152,8 @@ func (w *Work) indexPacks(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		cmd := w.git.command(ctx, "index-pack", "--stdin")
-		cmd.Stdin = f
-		_, err = cmd.Output()
-		if err = errors.Join(said(err), f.Close(), os.Remove(name)); err != nil {
+		err = w.git.pipe(w.git.command(ctx, "index-pack", "--stdin"), f, io.Discard)
+		if err = errors.Join(err, f.Close(), os.Remove(name)); err != nil {
 			return fault.New(fault.Denied, "cannot take the agent's pack: %w", err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,6 +82,7 @@ func Take(ctx context.Context, id instance.ID, workspace, dir, scratch string) (
 	if err != nil {
 		return nil, err
 	}
+	w.Left = source.left()
 	if w.git, err = quarantine(ctx, w.dir, host, source.format(refs)); err != nil {
 		return nil, err
 	}
@@ -126,7 +128,7 @@ func (w *Work) Empty() bool {
 // Fetch makes the branches in the host's repository. One of that name from an earlier pull is
 // replaced; no working tree is touched and no hook runs.
 func (w *Work) Fetch(ctx context.Context) error {
-	args := []string{"fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance", w.dir}
+	args := []string{"fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance", "--atomic", w.dir}
 	for _, b := range w.Branches {
 		if len(b.Commits) > 0 {
 			args = append(args, "+"+b.Tip+":refs/heads/"+b.Name)
@@ -139,8 +141,8 @@ func (w *Work) Fetch(ctx context.Context) error {
 	return nil
 }
 
-// Diff is what a branch changes since its base, as a patch. All of it is the agent's.
-func (w *Work) Diff(ctx context.Context, b Branch, stat bool) ([]byte, error) {
+// Diff writes what a branch changes since its base, as a patch. All of it is the agent's.
+func (w *Work) Diff(ctx context.Context, b Branch, stat bool, to io.Writer) error {
 	base := b.Base
 	if base == "" {
 		base = w.git.emptyTree
@@ -149,11 +151,10 @@ func (w *Work) Diff(ctx context.Context, b Branch, stat bool) ([]byte, error) {
 	if stat {
 		args = append(args, "--stat=80")
 	}
-	out, err := w.git.run(ctx, append(args, base, b.Tip, "--")...)
-	if err != nil {
-		return nil, fmt.Errorf("cannot compare %s: %w", b.Name, err)
+	if err := w.git.pipe(w.git.command(ctx, append(args, base, b.Tip, "--")...), nil, to); err != nil {
+		return fmt.Errorf("cannot compare %s: %w", b.Name, err)
 	}
-	return out, nil
+	return nil
 }
 
 // Close removes the quarantine.

@@ -1,6 +1,7 @@
 package pull_test
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -267,7 +268,7 @@ func TestNothingThatTheAgentConfiguredRuns(t *testing.T) {
 			}
 			work := w.pulled()
 			for _, b := range work.Branches {
-				if _, err := work.Diff(t.Context(), b, false); err != nil {
+				if err := work.Diff(t.Context(), b, false, io.Discard); err != nil {
 					t.Error(err)
 				}
 			}

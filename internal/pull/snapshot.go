@@ -1,7 +1,6 @@
 package pull
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,28 +25,25 @@ func (w *Work) snapshot(ctx context.Context, s *source, r refs) error {
 	if err != nil || len(changed)+len(gone) == 0 {
 		return err
 	}
-	cmd := w.git.command(ctx, "fast-import", "--quiet", "--done")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	stream := &importer{to: in, source: s}
-	stream.commit(r.head)
-	for _, p := range gone {
-		stream.line("D %s", quoted(p))
-	}
-	for _, p := range changed {
-		stream.file(p)
-	}
-	stream.line("\ndone")
-	werr := errors.Join(stream.err, in.Close())
-	if err := cmd.Wait(); err != nil || werr != nil {
-		return fault.New(fault.Denied, "cannot take what is not committed: %w", errors.Join(werr, said(err)))
+	read, write := io.Pipe()
+	stream := &importer{to: write, source: s}
+	written := make(chan error, 1)
+	go func() {
+		stream.commit(r.head)
+		for _, p := range gone {
+			stream.line("D %s", quoted(p))
+		}
+		for _, p := range changed {
+			stream.file(p)
+		}
+		stream.line("\ndone")
+		_ = write.CloseWithError(stream.err)
+		written <- stream.err
+	}()
+	err = w.git.pipe(w.git.command(ctx, "fast-import", "--quiet", "--done"), read, io.Discard)
+	_ = read.CloseWithError(io.ErrClosedPipe)
+	if werr := <-written; err != nil || werr != nil {
+		return fault.New(fault.Denied, "cannot take what is not committed: %w", errors.Join(err, werr))
 	}
 	w.Left = append(w.Left, stream.left...)
 	return nil
@@ -73,11 +69,11 @@ func (w *Work) differences(ctx context.Context, s *source, r refs) (changed, gon
 	} {
 		cmd := w.git.command(ctx, append([]string{"--work-tree=" + s.root.Name(), "ls-files", "-z"}, which.args...)...)
 		cmd.Dir = s.root.Name()
-		out, err := cmd.Output()
-		if err = said(err); err != nil {
+		out := capped{left: maxAnswer}
+		if err := errors.Join(w.git.pipe(cmd, nil, &out), out.err); err != nil {
 			return nil, nil, fault.New(fault.Denied, "cannot compare the agent's files with its HEAD: %w", err)
 		}
-		for p := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		for p := range strings.SplitSeq(strings.TrimSuffix(out.text.String(), "\x00"), "\x00") {
 			if p != "" && !seen[p] { // what is gone is told as modified, too
 				seen[p] = true
 				*which.to = append(*which.to, p)

@@ -10,12 +10,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 )
 
 // Limits on what an agent can make the host read.
 const (
 	maxBranches   = 1000
+	maxName       = 240
 	maxSmall      = 64 << 10  // HEAD, a loose ref
 	maxPackedRefs = 64 << 20  // the file packed-refs
 	maxLoose      = 512 << 20 // an object, unpacked
@@ -145,7 +147,7 @@ func (s *source) refs() (refs, error) {
 	}
 	for lines := bufio.NewScanner(strings.NewReader(packed)); lines.Scan(); {
 		id, name, ok := strings.Cut(lines.Text(), " ")
-		if name, is := strings.CutPrefix(name, "refs/heads/"); ok && is && objectID(id) {
+		if name, is := strings.CutPrefix(name, "refs/heads/"); ok && is && objectID(id) && s.takable(name) {
 			all[name] = id
 		}
 	}
@@ -160,8 +162,9 @@ func (s *source) refs() (refs, error) {
 			return nil
 		}
 		text, err := s.small(path, maxSmall)
-		if id := strings.TrimSpace(text); err == nil && objectID(id) {
-			all[strings.TrimPrefix(path, ".git/refs/heads/")] = id
+		name := strings.TrimPrefix(path, ".git/refs/heads/")
+		if id := strings.TrimSpace(text); err == nil && objectID(id) && s.takable(name) {
+			all[name] = id
 		}
 		if len(all) > maxBranches {
 			return fmt.Errorf("there are more than %d", maxBranches)
@@ -172,6 +175,15 @@ func (s *source) refs() (refs, error) {
 		return refs{}, fmt.Errorf("cannot read the agent's branches: %w", errors.Join(err, tooMany(len(all))))
 	}
 	return s.headed(all)
+}
+
+// takable reports whether a name shows as what it is; it becomes a branch of the host's.
+func (s *source) takable(name string) bool {
+	if name != "" && audit.Escape(name, maxName) == name {
+		return true
+	}
+	s.notes = append(s.notes, "the branch "+audit.Escape(name, maxName)+", whose name has characters that are not shown, or too many")
+	return false
 }
 
 func tooMany(n int) error {
