@@ -37,7 +37,7 @@ test: ## vet and test; PACKAGES=./internal/... for fewer
 	go vet $(PACKAGES)
 	go list $(PACKAGES) | grep -v '/internal/e2e$$' | xargs -r go test -timeout $(TEST_TIMEOUT)
 	# Alone: it looks for what is left on the whole machine.
-	go list $(PACKAGES) | grep '/internal/e2e$$' | xargs -r go test -timeout 15m
+	go list $(PACKAGES) | grep '/internal/e2e$$' | xargs -r go test -timeout 15m $(if $(RUN),-run '$(RUN)')
 
 .PHONY: bench
 bench: ## measure beside peers and print the ratios; WRITE=docs/performance.md records them
