@@ -11,6 +11,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/bottle"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/operator/inbox"
 	"github.com/bot-bottle/bot-bottle/internal/planner"
 	"github.com/bot-bottle/bot-bottle/internal/store"
 )
@@ -108,6 +109,10 @@ func (a *App) resume(ctx context.Context, c *cobra.Command, o startOptions, id i
 	if err != nil {
 		return err
 	}
+	carried, err := inbox.Carried(run)
+	if err != nil {
+		return err
+	}
 	lib, cwd, err := a.library(home)
 	if err != nil {
 		return err
@@ -123,8 +128,8 @@ func (a *App) resume(ctx context.Context, c *cobra.Command, o startOptions, id i
 	request := planner.Request{
 		ID: id, Paths: run.Paths(), Backend: chosen, Agent: rec.AgentName, Bottles: rec.Bottles,
 		CopyCwd: rec.CopyCwd, Headless: o.headless, Task: o.prompt, Resume: true, RemoteControl: o.remote, Observe: rec.Observe, Args: args, Origin: origin,
-		Packages: packages,
-		Label:    rec.Label, Color: rec.Color,
+		Packages: packages, Carried: carried,
+		Label: rec.Label, Color: rec.Color,
 	}
 	return a.launch(ctx, o, home, driver, host, request)
 }

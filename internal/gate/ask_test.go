@@ -53,9 +53,13 @@ func TestAnInlineAllowIsAQuestion(t *testing.T) {
 		}
 		gatetest.Git(t, dir, "reset", "-q", "--hard", "HEAD~1")
 		w.commit(dir, "a", marked, "a")
-		w.refused(dir, "rejected no", "origin", own)
+		if out := w.refused(dir, "rejected no", "origin", own); strings.Contains(out, "gitleaks-allow") {
+			t.Errorf("after a rejection it is told to ask again: %s", out)
+		}
 		o.answer = ask.Answer{Verdict: ask.Approved, Candidate: []byte("[]")}
-		w.refused(dir, "for something else", "origin", own)
+		if out := w.refused(dir, "for something else", "origin", own); !strings.Contains(out, "gitleaks-allow") {
+			t.Errorf("it does not say how to ask: %s", out)
+		}
 		o.answer = ask.Answer{Verdict: ask.Approved}
 		gatetest.Git(t, dir, "push", "-q", "origin", own)
 		q := o.asked[len(o.asked)-1]

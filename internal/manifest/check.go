@@ -10,6 +10,7 @@ import (
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
 // KindOfFile tells a manifest's kind from the folder that it stands in.
@@ -41,7 +42,7 @@ func (l *Library) CheckFile(kind Kind, path string) ([]Problem, []Warning) {
 	if kind == KindBottle {
 		trial.link(name)
 		f := trial.bottles[name]
-		problems = slices.Concat(f.report.problems, f.links)
+		problems = slices.Concat(f.report.problems, f.links, f.unheld())
 		warnings = f.report.warnings
 	} else {
 		f := trial.agent(name)
@@ -50,4 +51,17 @@ func (l *Library) CheckFile(kind Kind, path string) ([]Problem, []Warning) {
 	}
 	sortProblems(problems)
 	return problems, warnings
+}
+
+// unheld names what the whole bottle, with what it extends, declares and could not hold. A bottle
+// that extends it may still put it right.
+func (f *bottleFile) unheld() []Problem {
+	if len(f.report.problems)+len(f.links) > 0 || f.merged == nil {
+		return nil // what is not understood is said first
+	}
+	if b := f.merged.bottle(); b.Egress.OnDeny != policy.OnDenyAsk || b.Supervise {
+		return nil
+	}
+	return []Problem{{File: f.report.file, Field: "egress.on_deny", Message: "is ask, and supervise is false: there would be nobody to ask",
+		Hint: "set supervise: true, or on_deny: refuse"}}
 }

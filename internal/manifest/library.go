@@ -150,6 +150,7 @@ func (l *Library) ValidateAll() ([]Problem, []Warning) {
 		f := l.bottles[name]
 		problems = append(problems, f.report.problems...)
 		problems = append(problems, f.links...)
+		problems = append(problems, f.unheld()...)
 	}
 	for _, name := range l.Names(KindAgent) {
 		f := l.agent(name)

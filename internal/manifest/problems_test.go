@@ -53,3 +53,15 @@ func TestProblemsReadAsTheGoldenFiles(t *testing.T) {
 		})
 	}
 }
+
+func TestAskingWithoutAnybodyToAskIsAProblemOfTheWholeBottle(t *testing.T) {
+	l := home(t, map[string]string{
+		"quiet": "supervise: false\n",
+		"asks":  "extends: quiet\negress:\n  on_deny: ask\n",
+		"fine":  "extends: asks\nsupervise: true\n",
+	})
+	problems, _ := l.ValidateAll()
+	if len(problems) != 1 || problems[0].Field != "egress.on_deny" || filepath.Base(problems[0].File) != "asks.md" {
+		t.Errorf("problems %v", problems)
+	}
+}

@@ -39,6 +39,7 @@ type Request struct {
 	Observe       bool // --observe: record and refuse nothing that a route could allow
 	Args          []string
 	Label, Color  string
+	Carried       []string // approvals of the run that its resume brings back, each as a line for a person
 }
 
 // Host is what the planner may look at.
@@ -126,6 +127,9 @@ func (m *maker) make() (*Planned, error) {
 	}
 	m.capability()
 	m.unenforced()
+	for _, approval := range m.req.Carried {
+		m.note("approved in this run, and in force again: " + approval)
+	}
 	for _, w := range m.host.Library.Warnings() {
 		m.note(w.String())
 	}

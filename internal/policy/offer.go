@@ -30,7 +30,7 @@ func (r *Rules) Offer(route Route) (Offered, error) {
 	if _, err := r.With(route); err != nil {
 		return Offered{}, err
 	}
-	o := Offered{Added: route.YAML(), Opens: route.opens()}
+	o := Offered{Added: route.difference(), Opens: route.opens()}
 	name := strings.TrimPrefix(route.Host, "*.")
 	found := r.lookup(name)
 	switch {

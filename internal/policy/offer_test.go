@@ -138,3 +138,23 @@ func TestTheMissingRouteAllowsTheRequestAndLittleElse(t *testing.T) {
 		}
 	}
 }
+
+func TestAnOfferSaysEverythingAndOnce(t *testing.T) {
+	with := func(m string) policy.Route {
+		return policy.Route{Host: "plain.example", UpstreamCA: "pem", Matches: []policy.Match{{Methods: []string{m}}}}
+	}
+	rules, err := policy.Compile(policy.Set{Routes: []policy.Route{with("GET"), with("POST")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := rules.Offer(policy.Route{Host: "plaln.example"}); err != nil || len(o.Warnings) != 1 {
+		t.Errorf("warnings %q, %v", o.Warnings, err)
+	}
+	if o, err := rules.Offer(with("PUT")); err != nil || !strings.HasSuffix(o.Added, "\n  upstream_ca: (own CA)\n") {
+		t.Errorf("%q, %v", o.Added, err)
+	}
+	tcp := policy.Route{Host: "db.example", Protocol: policy.ProtocolTCP}
+	if text := tcp.YAML(); strings.Count(text, "protocol") != 1 {
+		t.Errorf("%q", text)
+	}
+}

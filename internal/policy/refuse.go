@@ -8,7 +8,8 @@ import (
 
 const (
 	stepAllowlist = "GET http://" + InternalHost + "/allowlist shows every route that is open"
-	stepAsk       = "tell the person you work for which route you need and why; it goes into the bottle's egress.routes"
+	// StepAsk is for an agent that has nothing to ask with; who has gives it another step in its place.
+	StepAsk = "tell the person you work for which route you need and why; it goes into the bottle's egress.routes"
 )
 
 func missingHost(host string, port uint16) Decision {
@@ -22,7 +23,7 @@ func missingHost(host string, port uint16) Decision {
 		Reason:      "no route names this host",
 		RuleMissing: fmt.Sprintf("host: %s, ports: [%d]", host, port),
 		Guidance:    host + " is not on this bottle's allowlist. Do not retry, and do not look for another way out; there is none.",
-		NextSteps:   []string{stepAllowlist, stepAsk},
+		NextSteps:   []string{stepAllowlist, StepAsk},
 		Approvable:  true,
 	}
 }
@@ -46,7 +47,7 @@ func missingPort(route *Route, host string, port uint16) Decision {
 		Reason:      fmt.Sprintf("the route of %s does not open port %d", route.Host, port),
 		RuleMissing: fmt.Sprintf("host: %s, ports: [%d]", host, port),
 		Guidance:    fmt.Sprintf("%s is allowed, but not on port %d. Use one of ports %v.", host, port, portsOf(route)),
-		NextSteps:   []string{stepAllowlist, stepAsk},
+		NextSteps:   []string{stepAllowlist, StepAsk},
 		Approvable:  true,
 	}
 }
@@ -58,7 +59,7 @@ func missingMatch(route *Route, q Request, why string) Decision {
 		Reason:      fmt.Sprintf("no match of the route of %s holds: %s", route.Host, why),
 		RuleMissing: fmt.Sprintf("host: %s, methods: [%s], paths: [{type: exact, value: %s}]", q.host, q.method, q.target.Path),
 		Guidance:    fmt.Sprintf("%s is allowed for some requests only, and not for this one (%s).", q.host, why),
-		NextSteps:   []string{stepAllowlist, stepAsk},
+		NextSteps:   []string{stepAllowlist, StepAsk},
 		Approvable:  true,
 	}
 	if strings.HasPrefix(why, "path with ") {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,7 +37,18 @@ func (r *Rules) suspicions(route Route) []string {
 			all = append(all, fmt.Sprintf("it contains %s, which is allowed, and does not belong to it", have))
 		}
 	}
-	return all
+	return distinct(all) // several routes may name one host
+}
+
+// distinct keeps the first of what is said more than once.
+func distinct(all []string) []string {
+	var out []string
+	for _, s := range all {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // skeleton writes names that are easily taken for one another the same way.

@@ -11,6 +11,15 @@ import (
 // certificates of UpstreamCA are not in it.
 func (route *Route) YAML() string { return "- " + strings.Join(route.fields(), "\n  ") + "\n" }
 
+// difference is YAML for a person to read, in which nothing that the route says is left out.
+func (route *Route) difference() string {
+	text := route.YAML()
+	if route.UpstreamCA != "" {
+		text += "  upstream_ca: (own CA)\n"
+	}
+	return text
+}
+
 // Flow is YAML on one line, without the dash.
 func (route *Route) Flow() string { return "{" + strings.Join(route.fields(), ", ") + "}" }
 
@@ -22,9 +31,6 @@ func (route *Route) fields() []string {
 		}
 	}
 	add("ports", flowList(route.Ports, func(p uint16) string { return strconv.Itoa(int(p)) }))
-	if route.Protocol != ProtocolHTTP {
-		add("protocol", string(route.Protocol))
-	}
 	if route.Protocol != ProtocolHTTP {
 		add("protocol", string(route.Protocol))
 	}

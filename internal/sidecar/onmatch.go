@@ -133,7 +133,7 @@ func (x *inspection) question(ctx context.Context, found []dlp.Finding) error {
 		if answer.Reason != "" {
 			why += ": " + answer.Reason
 		}
-		return x.refuse(found, why)
+		return x.blocked(found, why, false)
 	case !bytes.Equal(answer.Candidate, candidate):
 		return x.refuse(found, "; the operator's answer is to another question")
 	}
@@ -158,6 +158,11 @@ func describe(f dlp.Finding) string {
 
 // refuse turns findings into the answer that the agent reads. It never holds what was found.
 func (x *inspection) refuse(found []dlp.Finding, why string) error {
+	return x.blocked(found, why, x.asker != nil && !slices.ContainsFunc(found, certain))
+}
+
+// blocked is refuse; offer says whether the agent may put the value to the operator.
+func (x *inspection) blocked(found []dlp.Finding, why string, offer bool) error {
 	names, first := dlp.Names(found), found[0]
 	x.refused.add(x.head.Host, found)
 	reason := fmt.Sprintf("%s holds what looks like a secret (%s)", first.Place, names)
@@ -172,9 +177,13 @@ func (x *inspection) refuse(found []dlp.Finding, why string) error {
 	if first.Fingerprint != "" {
 		reason += ", fingerprint " + first.Fingerprint
 	}
+	step := "if it is no secret, tell the operator the rule, the fingerprint and the host"
+	if offer && first.Fingerprint != "" {
+		step = `if it is no secret, call the tool egress-token-allow of the MCP server "supervise" with the fingerprint and the host, and say why: its operator decides`
+	}
 	return &egress.Blocked{
 		Private: !strings.HasPrefix(first.Place, "the request's body"),
 		Layer:   "dlp", Reason: reason + why, Rule: names, Guidance: guidance,
-		NextSteps: []string{"take the value out of the request", "if it is no secret, tell the operator the rule, the fingerprint and the host"},
+		NextSteps: []string{"take the value out of the request", step},
 	}
 }

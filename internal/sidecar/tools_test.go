@@ -208,6 +208,9 @@ func TestAHeldValueIsAskedForByItsFingerprint(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := <-refused
+	if strings.Contains(body, "egress-token-allow") {
+		t.Errorf("after a rejection it is told to ask again: %s", body)
+	}
 	_, rest, ok := strings.Cut(body, "fingerprint ")
 	if !ok || len(rest) < 16 {
 		t.Fatalf("the refusal is %s", body)
@@ -220,5 +223,26 @@ func TestAHeldValueIsAskedForByItsFingerprint(t *testing.T) {
 	}
 	if status, body := post(); status != 200 {
 		t.Errorf("after the approval: %d %s", status, body)
+	}
+}
+
+func TestARefusedValueNamesTheToolToAskWith(t *testing.T) {
+	for _, supervise := range []bool{true, false} {
+		r := start(t)
+		c := askingConfig(upstream(t))
+		c.Egress.Routes[0].DLP.OnMatch = "block"
+		if !supervise {
+			c.Supervise, c.Egress.OnDeny, c.Egress.AskSeconds = false, "", 0
+		}
+		client := configureAsking(t, r, c)
+		resp, err := client.Post("https://example.com/write", "text/plain", strings.NewReader("token ghp_"+strings.Repeat("aB3dE6gH", 4)+"iJ9k"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != 403 || strings.Contains(string(body), "egress-token-allow") != supervise {
+			t.Errorf("supervise %v: %d %v: %s", supervise, resp.StatusCode, err, body)
+		}
 	}
 }

@@ -171,7 +171,7 @@ func (x *exchange) inspectHead(ctx context.Context, g *generation, a *arrival, o
 		return malformed(err.Error())
 	}
 	if d := g.rules.Decide(again); !d.Allow {
-		return refusalOf(d)
+		return x.s.refusalOf(d)
 	}
 	out.target, out.header = again.Target().String(), head.Header
 	if head.Length < 0 && out.length > 0 {
@@ -247,7 +247,7 @@ func (x *exchange) failed(err error, route *policy.Route, rq *request) *exchange
 	case x.overdue():
 		return x.refuse(504, tooLong(x.s), rq)
 	case errors.As(err, &address):
-		return x.refuse(403, refusalOf(policy.WrongAddress(route, address)), rq)
+		return x.refuse(403, x.s.refusalOf(policy.WrongAddress(route, address)), rq)
 	case errors.As(err, &blocked):
 		return x.refuse(403, blockedRefusal(blocked), rq)
 	case errors.As(err, &agent):

@@ -145,7 +145,7 @@ func (s *Server) connectMethod(ctx context.Context, f *front, in *incoming) {
 	rules := s.current.Load().rules
 	if d := rules.DecideHost(host, port); !d.Allow && !s.asks(rules, d) {
 		in.keepAlive = false
-		f.answer(ctx, in, s.denied(a, rq, 403, refusalOf(d)))
+		f.answer(ctx, in, s.denied(a, rq, 403, s.refusalOf(d)))
 		return
 	}
 	if route := s.tcpRoute(a); route != nil {

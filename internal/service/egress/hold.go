@@ -37,7 +37,7 @@ func (s *Server) asks(rules *policy.Rules, d policy.Decision) bool {
 // hold keeps a refused request until the operator has decided, and returns what it may go out
 // under. The verdict is always policy's, on the request as it was asked about.
 func (x *exchange) hold(ctx context.Context, g *generation, a *arrival, asked policy.Request, d policy.Decision) (*generation, *policy.Route, *Refusal) {
-	refusal := refusalOf(d)
+	refusal := x.s.refusalOf(d)
 	if !x.s.asks(g.rules, d) {
 		return nil, nil, refusal
 	}
@@ -90,7 +90,7 @@ func (x *exchange) approved(asked policy.Request, answer ask.Answer, refusal *Re
 	}
 	decision := g.rules.Decide(asked)
 	if !decision.Allow {
-		return nil, nil, unanswered(refusalOf(decision), "the operator approved less than this request needs")
+		return nil, nil, unanswered(x.s.refusalOf(decision), "the operator approved less than this request needs")
 	}
 	return g, decision.Route, nil
 }
@@ -131,16 +131,22 @@ func rejected(r *Refusal, reason string) *Refusal {
 	return r
 }
 
-// patienceFor is how long a client whose destination is refused may take to begin: where it will
-// be asked about, as long as any other.
+// silentHeld bounds how long a client may take to begin whose destination is refused and will be
+// asked about: who waits for the server to speak first waits for nothing.
+const silentHeld = 2 * time.Second
+
+// patienceFor is how long a client may take to begin, by what its destination may come to.
 func (s *Server) patienceFor(name string, port uint16) (allowed bool, wait time.Duration) {
 	if name == "" {
 		return true, s.limits.FirstByte
 	}
 	rules := s.current.Load().rules
 	d := rules.DecideHost(name, port)
-	if d.Allow || s.asks(rules, d) {
-		return d.Allow, s.limits.FirstByte
+	switch {
+	case d.Allow:
+		return true, s.limits.FirstByte
+	case s.asks(rules, d):
+		return false, min(s.limits.FirstByte, max(silentHeld, s.limits.FirstByteDeny))
 	}
 	return false, s.limits.FirstByteDeny
 }

@@ -3,7 +3,10 @@ package egress_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -251,5 +254,40 @@ func TestWithoutAskingNothingIsHeld(t *testing.T) {
 	}
 	if got := sendTLS(t, world, attempt{connect: "new.example"}); got.status != 403 || len(o.questions()) != 0 {
 		t.Errorf("%d, %d questions", got.status, len(o.questions()))
+	}
+}
+
+func TestARefusalNamesTheToolWhereThereIsOne(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		ask  ask.Asker
+		want string
+	}{
+		{"the agent may ask", &operator{}, "egress-block"},
+		{"it may not", nil, "tell the person you work for"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, setup{ask: tc.ask, names: names{"new.example"}, set: policy.Set{}})
+			for _, send := range []func(*testing.T, *world, attempt) outcome{sendConnect, sendTLS} {
+				got := send(t, w, attempt{connect: "new.example"})
+				var refusal egress.Refusal
+				if err := json.Unmarshal([]byte(got.body), &refusal); err != nil || got.status != 403 || len(refusal.NextSteps) != 2 || !strings.Contains(refusal.NextSteps[1], tc.want) {
+					t.Errorf("%d, %v: %s", got.status, err, got.body)
+				}
+			}
+		})
+	}
+}
+
+func TestAClientThatWaitsForTheServerIsNotHeldLong(t *testing.T) {
+	world := newWorld(t, setup{
+		ask: &operator{}, names: names{"new.example"}, limits: egress.Limits{FirstByte: time.Hour},
+		set: policy.Set{OnDeny: policy.OnDenyAsk, AskSeconds: 600},
+	})
+	conn := world.dial(t, world.to(t, "new.example", 443))
+	_, err := io.ReadAll(conn)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("it is still open: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -55,10 +56,18 @@ func (r *Refusal) response(status int) *response {
 	}
 }
 
-func refusalOf(d policy.Decision) *Refusal {
+// stepTool is policy.StepAsk for an agent that has the supervise tools.
+const stepTool = `call the tool egress-block of the MCP server "supervise" with this URL and method, and say why you need it: its operator decides`
+
+// refusalOf is a refusal as the agent reads it, with the step that there is in this bottle.
+func (s *Server) refusalOf(d policy.Decision) *Refusal {
+	steps := slices.Clone(d.NextSteps)
+	if i := slices.Index(steps, policy.StepAsk); i >= 0 && s.deps.Ask != nil {
+		steps[i] = stepTool
+	}
 	return &Refusal{
 		Error: "denied", Layer: d.Layer, Reason: d.Reason, RuleMissing: d.RuleMissing,
-		Guidance: d.Guidance, NextSteps: d.NextSteps, Approvable: d.Approvable,
+		Guidance: d.Guidance, NextSteps: steps, Approvable: d.Approvable,
 	}
 }
 

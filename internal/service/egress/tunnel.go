@@ -69,7 +69,7 @@ func (t *tunnel) dial(ctx context.Context) (net.Conn, int, *Refusal) {
 		t.event.Verdict = "allow"
 		return up, 200, nil
 	case errors.As(err, &address):
-		return refuse(403, refusalOf(policy.WrongAddress(t.route, address)))
+		return refuse(403, t.s.refusalOf(policy.WrongAddress(t.route, address)))
 	case !errors.As(err, &cause):
 		cause = &causeError{class(err, "connect"), err}
 	}

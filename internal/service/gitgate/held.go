@@ -102,7 +102,9 @@ func (p *push) held(ctx context.Context, hits []hit) error {
 	}
 	lines = append(lines, "take it out of every commit that has it (git commit --amend, git rebase -i), then push again")
 	switch {
-	case own || reason != "":
+	case own || strings.HasPrefix(reason, string(ask.Rejected)):
+	case reason != "":
+		lines = append(lines, `if it is no secret, call the tool gitleaks-allow of the MCP server "supervise" with the fingerprint `+places[0].Fingerprint+` and say why; after the approval, push again`)
 	case p.s.deps.Asker != nil:
 		lines = append(lines, "if it is no secret, end its line with a comment gitleaks:allow and push again: the operator is asked")
 	default:
