@@ -92,8 +92,9 @@ func start(w *world) <-chan result {
 	return w.begun("start", "work", "--yes", "--headless", "--prompt", "go")
 }
 
-// toolTurns are the same for every harness, under the names that it gives the tools.
-func toolTurns(name func(string) string) []standin.Turn {
+// toolTurns are the same for every harness.
+func toolTurns() []standin.Turn {
+	name := func(tool string) string { return "mcp__supervise__" + tool }
 	return []standin.Turn{
 		standin.Use(name("list-egress-routes"), map[string]any{}),
 		standin.Use(name("egress-allow"), map[string]any{"host": "docs.example.net", "justification": "the manual"}),
@@ -152,7 +153,7 @@ func checkTools(t *testing.T, w *world, done <-chan result, results func() []sta
 func TestClaudeAsksThroughItsOwnTools(t *testing.T) {
 	needNative(t)
 	binary := need.Agent(t, "claude")
-	turns := toolTurns(func(tool string) string { return "mcp__supervise__" + tool })
+	turns := toolTurns()
 	model := standin.NewAnthropic(append(turns[:3:3], standin.Bash("claude mcp list"), turns[3])...)
 	w := world200(t, model)
 	if err := os.Symlink(binary, filepath.Join(w.bin, "claude")); err != nil {
@@ -162,6 +163,51 @@ func TestClaudeAsksThroughItsOwnTools(t *testing.T) {
 	checkTools(t, w, start(w), model.Results)
 	if all := model.Results(); len(all) != 4 || !strings.Contains(all[3].Content, "supervise: http://supervise/mcp (HTTP) - ✔ Connected") {
 		t.Errorf("the harness says of its servers: %+v", all)
+	}
+}
+
+// TestCodexAsksThroughItsOwnTools: the real program speaks MCP with the sidecar, in each of the
+// ways in which it offers the tools of a server to a model.
+func TestCodexAsksThroughItsOwnTools(t *testing.T) {
+	needNative(t)
+	binary := need.Agent(t, "codex")
+	tools := []string{"capability_block", "egress_allow", "egress_block", "egress_token_allow", "gitleaks_allow", "list_egress_routes", "proposal_status"}
+	for name, tc := range map[string]struct{ args []string }{
+		"functions in code":         {nil},
+		"a name space of functions": {[]string{"--", "-m", "gpt-5.1-codex"}},
+		"found by a search":         {[]string{"--", "-m", "gpt-5.5"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			turns := toolTurns()
+			if tc.args == nil {
+				list := standin.Script("text(ALL_TOOLS.map(t => t.name).filter(n => n.startsWith('mcp__')).map(n => n.replace('mcp__supervise__', 'mcp__supervise/')));")
+				turns = append(turns[:3:3], list, turns[3])
+			}
+			model := standin.NewOpenAI(turns...)
+			w := world200(t, model)
+			if err := os.Symlink(binary, filepath.Join(w.bin, "codex")); err != nil {
+				t.Fatal(err)
+			}
+			w.codexLogin(time.Now().Add(time.Hour), "first")
+			w.askingBottle("agent_provider: {template: codex, forward_host_credentials: true}\n", "60s", codex.ChatHost, codex.APIHost, "asked.example.org")
+			checkTools(t, w, w.begun(append([]string{"start", "work", "--yes", "--headless", "--prompt", "go"}, tc.args...)...), model.Results)
+			listed, told := "", false
+			for _, e := range model.Exchanges() {
+				listed += strings.Join(e.Tools, " ") + " "
+				told = told || strings.Contains(e.System, "- mcp__supervise: You run in a bottle: nothing leaves it but what its operator allows. When something you need is refused, ask here and say why; a person reads it.\n")
+			}
+			if tc.args == nil {
+				listed = model.Results()[3].Content
+				if !told {
+					t.Error("the model is not told what the server is for")
+				}
+			}
+			for _, tool := range tools {
+				if !strings.Contains(listed, "mcp__supervise/"+tool) {
+					t.Errorf("the model is not told of %s: %s", tool, listed)
+				}
+			}
+		})
 	}
 }
 

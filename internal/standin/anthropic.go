@@ -14,6 +14,7 @@ type Turn struct {
 	Text  string
 	Tool  string         // such as "Bash"; "" for words alone
 	Input map[string]any // the tool's arguments
+	space string         // the tool's name space, where it has one
 }
 
 // Say is a turn of words; it hands the conversation back.

@@ -2,7 +2,6 @@ package standin
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,8 +13,9 @@ import (
 
 // OpenAI plays api.openai.com and chatgpt.com: the Responses API by server-sent events and by
 // WebSocket, and the Chat Completions API with and without streaming. The conversation follows a
-// script as that of Anthropic does; Bash is translated to the shell tool that the agent offers. It
-// is an http.Handler, safe for concurrent use.
+// script as that of Anthropic does; Bash is translated to the shell tool that the agent offers, and
+// mcp__server__tool to the way in which it offers those of servers. It is an http.Handler, safe for
+// concurrent use.
 type OpenAI struct {
 	// Plain refuses the WebSocket, as a proxy that knows none does. Set it before the first request.
 	Plain bool
@@ -122,41 +122,17 @@ func (o *OpenAI) answer(a asked) (Turn, int) {
 		o.results[r.Turn] = r
 		turn = r.Turn + 1
 	}
-	o.next = max(o.next, turn+1)
+	played := Say("Done.")
+	if turn < len(o.script) {
+		played = toolOf(o.script[turn], a.tools)
+	}
+	if played.Tool != toolSearch { // the turn is still to come
+		o.next = max(o.next, turn+1)
+	}
 	o.exchanges = append(o.exchanges, Exchange{
 		Turn: turn, Model: a.model, System: a.system, Prompt: a.prompt, Said: a.said, Tools: a.tools, Stream: a.stream,
 	})
-	if turn >= len(o.script) {
-		return Say("Done."), turn
-	}
-	return shellOf(o.script[turn], a.tools), turn
-}
-
-// freeForm is the input of a tool whose arguments are text, not JSON.
-const freeForm = "\x00text"
-
-// shellOf turns the use of Bash into that of the shell which the agent has.
-func shellOf(t Turn, tools []string) Turn {
-	command, ok := t.Input["command"].(string)
-	if t.Tool != "Bash" || !ok {
-		return t
-	}
-	for _, tool := range tools {
-		switch tool {
-		case "exec": // it runs JavaScript, in which the other tools are functions
-			script := fmt.Sprintf("const r = await tools.exec_command({cmd: %s, yield_time_ms: 30000, max_output_tokens: 20000}); text(r.output);", encode(command))
-			return Turn{Tool: tool, Input: map[string]any{freeForm: "// @exec: {\"yield_time_ms\": 60000, \"max_output_tokens\": 20000}\n" + script}}
-		case "exec_command":
-			return Use(tool, map[string]any{"cmd": command, "yield_time_ms": 30000, "max_output_tokens": 20000})
-		case "shell_command":
-			return Use(tool, map[string]any{"command": command, "timeout_ms": 30000})
-		case "shell":
-			return Use(tool, map[string]any{"command": []string{"bash", "-lc", command}, "timeout_ms": 30000})
-		case "bash", "run_shell_command":
-			return Use(tool, map[string]any{"command": command, "description": "Run a command"})
-		}
-	}
-	return t
+	return played, turn
 }
 
 // socket plays the Responses API over a WebSocket: each message "response.create" is a request, and

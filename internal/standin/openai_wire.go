@@ -1,6 +1,7 @@
 package standin
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -42,12 +43,19 @@ type responseTool struct {
 	Tools []responseTool `json:"tools"`
 }
 
+// namesOf are the tools' names, with their name space before a slash unless it is that of the
+// agent's own functions; a tool without one is called by its type.
 func namesOf(tools []responseTool) (names []string) {
 	for _, t := range tools {
-		if t.Type == "namespace" {
+		switch {
+		case t.Type != "namespace":
+			names = append(names, cmp.Or(t.Name, t.Type))
+		case t.Name == "functions":
 			names = append(names, namesOf(t.Tools)...)
-		} else {
-			names = append(names, t.Name)
+		default:
+			for _, name := range namesOf(t.Tools) {
+				names = append(names, t.Name+"/"+name)
+			}
 		}
 	}
 	return names
@@ -59,7 +67,7 @@ type responseItem struct {
 	CallID  string          `json:"call_id"`
 	Content json.RawMessage `json:"content"`
 	Output  json.RawMessage `json:"output"`
-	Tools   []responseTool  `json:"tools"` // of "additional_tools"
+	Tools   []responseTool  `json:"tools"` // of "additional_tools", and of what a search found
 }
 
 func (r responsesRequest) asked() asked {
@@ -139,11 +147,20 @@ func responseEvents(model string, turn Turn, index int) []map[string]any {
 			"type": "custom_tool_call", "id": fmt.Sprintf("ctc_standin_%d", index), "call_id": fmt.Sprint(callPrefix, index),
 			"name": turn.Tool, "input": text, "status": "completed",
 		}, nil)
-	} else if turn.Tool != "" {
+	} else if turn.Tool == toolSearch {
 		add(map[string]any{
+			"type": "tool_search_call", "id": fmt.Sprintf("tsc_standin_%d", index), "call_id": fmt.Sprintf("search_standin_%d", index),
+			"execution": "client", "arguments": turn.Input, "status": "completed",
+		}, nil)
+	} else if turn.Tool != "" {
+		call := map[string]any{
 			"type": "function_call", "id": fmt.Sprintf("fc_standin_%d", index), "call_id": fmt.Sprint(callPrefix, index),
 			"name": turn.Tool, "arguments": encode(turn.Input), "status": "completed",
-		}, nil)
+		}
+		if turn.space != "" {
+			call["namespace"] = turn.space
+		}
+		add(call, nil)
 	}
 	return append(events, map[string]any{"type": "response.completed", "response": map[string]any{
 		"id": id, "object": "response", "model": model, "status": "completed", "created_at": now(), "output": output,

@@ -160,10 +160,12 @@ func (h handed) Accept() (net.Conn, error) {
 func (h handed) Close() error   { h.s.end.Do(func() { close(h.s.ended) }); return nil }
 func (h handed) Addr() net.Addr { return &net.UnixAddr{Name: "supervise", Net: "unix"} }
 
-const instructions = `You run in a bottle: nothing leaves it but what its operator allows. When something you need is refused, ask here
-and say why; a person reads it. Ask for the least that does the job. A call waits half a minute for the answer; when it
-says pending, go on with other work and ask proposal-status later. After a rejection, do what the reason says: do not ask
-for the same again, and do not look for another way around it.`
+// instructions begin with a line that is whole by itself: some harnesses show their model no more,
+// and of that 250 characters.
+const instructions = `You run in a bottle: nothing leaves it but what its operator allows. When something you need is refused, ask here and say why; a person reads it.
+Ask for the least that does the job. A call waits half a minute for the answer; when it says pending, go on with other work
+and ask proposal-status later. After a rejection, do what the reason says: do not ask for the same again, and do not look
+for another way around it.`
 
 // handler is the MCP endpoint, the same on every path.
 func (s *Server) handler() http.Handler {
