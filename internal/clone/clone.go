@@ -52,9 +52,10 @@ func Tree(ctx context.Context, from, to string) (Summary, error) {
 	}
 	defer dst.Close()
 	c := &copier{ctx: ctx, top: dst, seen: map[inode]string{}}
+	c.directories = []directory{{".", info}}
 	err = c.fill(src, dst, ".", 0)
 	if err == nil {
-		err = finish(dst, ".", info)
+		err = c.close()
 	}
 	if err != nil {
 		return c.sum, fmt.Errorf("cannot copy %s: %w", from, err)
@@ -68,6 +69,32 @@ type copier struct {
 	top  *os.Root
 	seen map[inode]string // files with several names, by the first one
 	sum  Summary
+
+	directories []directory // in the order in which they were made
+}
+
+// directory is one of the copy that waits for its owner, mode and times.
+type directory struct {
+	path string
+	info fs.FileInfo
+}
+
+// close gives the directories what keeps others out of them, once nothing more is made or linked in
+// any: those that were made last first, so that no parent is closed before what it holds.
+func (c *copier) close() error {
+	for _, d := range slices.Backward(c.directories) {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		parent, err := c.top.OpenRoot(filepath.Dir(d.path))
+		if err != nil {
+			return fmt.Errorf("%s: %w", d.path, err)
+		}
+		if err := errors.Join(finish(parent, filepath.Base(d.path), d.info), parent.Close()); err != nil {
+			return fmt.Errorf("%s: %w", d.path, err)
+		}
+	}
+	return nil
 }
 
 type inode struct{ dev, ino uint64 }
@@ -115,7 +142,7 @@ func (c *copier) one(src, dst *os.Root, path, name string, depth int) error {
 	}
 	switch info.Mode().Type() {
 	case fs.ModeDir:
-		return c.directory(src, dst, path, name, info, depth)
+		return c.descend(src, dst, path, name, info, depth)
 	case 0:
 		err = c.file(src, dst, name, info)
 	case fs.ModeSymlink:
@@ -136,7 +163,7 @@ func (c *copier) one(src, dst *os.Root, path, name string, depth int) error {
 	return finish(dst, name, info)
 }
 
-func (c *copier) directory(src, dst *os.Root, path, name string, info fs.FileInfo, depth int) error {
+func (c *copier) descend(src, dst *os.Root, path, name string, info fs.FileInfo, depth int) error {
 	if err := dst.Mkdir(name, 0o700); err != nil {
 		return err
 	}
@@ -156,13 +183,14 @@ func (c *copier) directory(src, dst *os.Root, path, name string, info fs.FileInf
 	}
 	defer there.Close()
 	c.sum.Directories++
+	c.directories = append(c.directories, directory{path, info})
 	if err := c.fill(below, there, path, depth+1); err != nil {
 		return err
 	}
 	if err := attributes(below, there); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return finish(dst, name, info)
+	return nil
 }
 
 func (c *copier) file(src, dst *os.Root, name string, info fs.FileInfo) error {
@@ -185,7 +213,7 @@ func (c *copier) file(src, dst *os.Root, name string, info fs.FileInfo) error {
 	}
 	c.sum.Files++
 	c.sum.Bytes += info.Size()
-	err = content(out, in, info.Size())
+	err = Content(c.ctx, out, in, info.Size())
 	if err == nil {
 		err = fileAttributes(in, out)
 	}

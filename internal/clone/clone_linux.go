@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,13 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// content copies the bytes: by sharing them where the file system can, else one stretch of data
-// after the other, so that holes stay holes.
-func content(out, in *os.File, size int64) error {
+// stretch is how much is copied before the context is asked again.
+const stretch = 16 << 20
+
+// Content copies the first size bytes of a file to an empty one: by sharing them where the file
+// system can, else one stretch of data after the other, so that holes stay holes.
+func Content(ctx context.Context, out, in *os.File, size int64) error {
 	if unix.IoctlFileClone(int(out.Fd()), int(in.Fd())) == nil {
-		return nil
+		return out.Truncate(size)
 	}
 	for at := int64(0); at < size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		data, err := unix.Seek(int(in.Fd()), at, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) {
 			break // nothing but a hole is left
@@ -26,6 +33,9 @@ func content(out, in *os.File, size int64) error {
 		end, err := unix.Seek(int(in.Fd()), data, unix.SEEK_HOLE)
 		if err != nil {
 			return err
+		}
+		if end = min(end, size, data+stretch); end <= data {
+			break // it has grown, and only that is no hole
 		}
 		if _, err := in.Seek(data, io.SeekStart); err != nil {
 			return err

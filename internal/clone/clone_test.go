@@ -167,6 +167,42 @@ func TestWhatItsOwnerMayNotReadIsCopied(t *testing.T) {
 	}
 }
 
+func TestAFileWithAFirstNameInAClosedDirectoryIsLinked(t *testing.T) {
+	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
+	if err := os.MkdirAll(filepath.Join(from, "a", "closed"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	first, second := filepath.Join("a", "closed", "one"), "two"
+	old := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	if err := errors.Join(os.WriteFile(filepath.Join(from, first), []byte("1"), 0o600), os.Link(filepath.Join(from, first), filepath.Join(from, second)),
+		os.Chmod(filepath.Join(from, "a", "closed"), 0), os.Chtimes(filepath.Join(from, "a"), old, old), os.Chmod(filepath.Join(from, "a"), 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{from, to} {
+		t.Cleanup(func() {
+			_ = os.Chmod(filepath.Join(dir, "a"), 0o700)
+			_ = os.Chmod(filepath.Join(dir, "a", "closed"), 0o700)
+		})
+	}
+	if _, err := clone.Tree(t.Context(), from, to); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(to, "a"))
+	if err != nil || info.Mode().Perm() != 0 || !info.ModTime().Equal(old) {
+		t.Fatalf("%v, %v", info, err)
+	}
+	_ = os.Chmod(filepath.Join(to, "a"), 0o700)
+	if info, err = os.Stat(filepath.Join(to, "a", "closed")); err != nil || info.Mode().Perm() != 0 {
+		t.Errorf("%v, %v", info, err)
+	}
+	_ = os.Chmod(filepath.Join(to, "a", "closed"), 0o700)
+	one, err := os.Stat(filepath.Join(to, first))
+	two, err2 := os.Stat(filepath.Join(to, second))
+	if err := errors.Join(err, err2); err != nil || !os.SameFile(one, two) {
+		t.Errorf("they are not one file, %v", err)
+	}
+}
+
 func TestSocketsAreLeftAndNamed(t *testing.T) {
 	from := filepath.Join(t.TempDir(), "from")
 	if err := os.Mkdir(from, 0o700); err != nil {
