@@ -79,7 +79,7 @@ func (r *Run) Events(ctx context.Context) iter.Seq2[Event, error] {
 			yield(Event{}, fmt.Errorf("cannot read the events of %s: %w", r.ID, err))
 			return
 		}
-		broken, stopped := read(out, yield)
+		stopped, broken := read(out, yield)
 		if broken != nil || stopped {
 			cancel()
 		}
@@ -92,19 +92,19 @@ func (r *Run) Events(ctx context.Context) iter.Seq2[Event, error] {
 }
 
 // read yields lines; stopped is true where the loop wants no more.
-func read(from io.Reader, yield func(Event, error) bool) (err error, stopped bool) { //nolint:revive,staticcheck // what ended it comes first
+func read(from io.Reader, yield func(Event, error) bool) (stopped bool, err error) {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var e Event
 		if err := json.Unmarshal(bytes.TrimSpace(lines.Bytes()), &e); err != nil {
-			return fmt.Errorf("cannot read an event: %w", err), false
+			return false, fmt.Errorf("cannot read an event: %w", err)
 		}
 		if !yield(e, nil) {
-			return nil, true
+			return true, nil
 		}
 	}
-	return nil, false // how it ended says Wait
+	return false, nil // how it ended says Wait
 }
 
 // Info is a bottle in a list.

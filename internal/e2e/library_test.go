@@ -136,7 +136,7 @@ func TestTheLibraryTellsWhatIsWrong(t *testing.T) {
 	w.bottle("supervise: false\n", claude.Host)
 	w.agent(asking)
 	var e *bottle.Error
-	if _, err := w.client().Start(t.Context(), bottle.Options{Agent: "wrok", Prompt: "x", Dir: w.project}); !asError(err, &e) || e.Code != 125 || !strings.Contains(e.Text, "work") {
+	if _, err := w.client().Start(t.Context(), bottle.Options{Agent: "worx", Prompt: "x", Dir: w.project}); !asError(err, &e) || e.Code != 125 || !strings.Contains(e.Text, "work") {
 		t.Errorf("no such agent: %v", err)
 	}
 	if _, err := (bottle.Client{Program: filepath.Join(w.dir, "none")}).Start(t.Context(), bottle.Options{Agent: "work", Prompt: "x"}); err == nil {
@@ -145,7 +145,7 @@ func TestTheLibraryTellsWhatIsWrong(t *testing.T) {
 }
 
 func asError(err error, to **bottle.Error) bool {
-	e, ok := err.(*bottle.Error) //nolint:errorlint // it is returned as it is
+	e, ok := err.(*bottle.Error)
 	*to = e
 	return ok
 }
