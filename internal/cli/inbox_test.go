@@ -316,3 +316,27 @@ func TestListSaysWhatBottlesDidAndWhoKnows(t *testing.T) {
 		t.Errorf("%v, %s", err, out)
 	}
 }
+
+func TestAScriptSeesTheChangeOfTheFile(t *testing.T) {
+	s := newStand(t, "dev-abc12")
+	p := s.asks("registry.example.org", "")
+	file := filepath.Join(s.home.Bottles(), "dev.md")
+	shown, err := s.command(t, "proposals", "show", p.ID).CombinedOutput()
+	for _, want := range []string{"always would also change the bottle's file", file, "+ ", "registry.example.org"} {
+		if err != nil || !strings.Contains(string(shown), want) {
+			t.Errorf("%v, show has no %q: %s", err, want, shown)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(string(shown)), "\n")
+	seen, ok := strings.CutPrefix(lines[len(lines)-1], "seen: ")
+	if !ok {
+		t.Fatalf("the last line is not the digest: %s", shown)
+	}
+	said, err := s.command(t, "proposals", "approve", p.ID, "--scope", "always", "--seen", seen).CombinedOutput()
+	if err != nil || !strings.Contains(string(said), file) || !strings.Contains(string(said), "+ ") {
+		t.Errorf("approve says %s, %v", said, err)
+	}
+	if out, err := s.command(t, "proposals", "reject", p.ID, "--yes").CombinedOutput(); err == nil || !strings.Contains(string(out), "unknown flag") {
+		t.Errorf("reject --yes: %s, %v", out, err)
+	}
+}

@@ -184,6 +184,13 @@ func (s *stand) methods(d *desk.Desk) map[string]control.Handler {
 			now := d.Snapshot(ctx, query.Since)
 			return control.Proposals{Revision: now.Revision, Proposals: now.Proposals}, nil
 		},
+		control.MethodProposal: func(_ context.Context, params []byte) (any, error) {
+			var ref control.ProposalRef
+			if err := control.Decode(params, &ref); err != nil {
+				return nil, err
+			}
+			return d.Proposal(ref.ID)
+		},
 		control.MethodDecide: func(_ context.Context, params []byte) (any, error) {
 			var by ask.Decision
 			if err := control.Decode(params, &by); err != nil {

@@ -95,12 +95,25 @@ func (a *App) proposalsShowCommand() *cobra.Command {
 			if asJSON {
 				return a.json(p)
 			}
-			_, err = fmt.Fprint(a.Out, inbox.Text(p, time.Now()))
+			_, err = fmt.Fprint(a.Out, inbox.TextWithFile(p, time.Now(), a.fileChange(box, p)))
 			return err
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "for programs")
 	return c
+}
+
+// fileChange is what an approval for always would change in the bottle's file, or why it cannot; ""
+// where that is not offered.
+func (a *App) fileChange(box inbox.Box, p inquiry.Proposal) string {
+	if !p.State.Open() || !slices.Contains(p.Scopes, inquiry.Always) {
+		return ""
+	}
+	filing, err := a.filing(box, p, nil)
+	if err != nil {
+		return inbox.Safe(err.Error(), 1<<10)
+	}
+	return filing.Text()
 }
 
 // decisionFlags are what approve and reject share.
@@ -123,6 +136,7 @@ func (a *App) proposalsApproveCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error { return a.approve(c.Context(), c, f, args[0]) },
 	}
 	c.Flags().StringVar(&f.scope, "scope", "", "`once|run|always`; default: the narrowest that is offered")
+	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask; needs --seen where there is no terminal")
 	c.Flags().BoolVar(&f.edit, "edit", false, "open what would be put into force in $EDITOR first")
 	f.add(c)
 	return c
@@ -132,7 +146,8 @@ func (a *App) proposalsRejectCommand() *cobra.Command {
 	var f decisionFlags
 	c := &cobra.Command{
 		Use: "reject <id>", Short: "Reject a proposal, with a reason that the agent reads",
-		Long:    "reject refuses what is held. The agent reads the reason." + proposalCodes,
+		Long: "reject refuses what is held, without asking again. The agent reads the reason. With --seen it refuses only\n" +
+			"what was looked at." + proposalCodes,
 		Example: "  bot-bottle proposals reject claude-x7k2p/1 --reason 'the mirror is mirror.example.org'", Args: exactly("<id>"),
 		RunE: func(c *cobra.Command, args []string) error {
 			box, err := a.inbox()
@@ -157,7 +172,6 @@ func (a *App) proposalsRejectCommand() *cobra.Command {
 func (f *decisionFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.reason, "reason", "", "`TEXT` for the agent to read")
 	c.Flags().StringVar(&f.seen, "seen", "", "the `DIGEST` that show printed, or its first 12 letters")
-	c.Flags().BoolVar(&f.yes, "yes", false, "do not ask; needs --seen where there is no terminal")
 	c.Flags().BoolVar(&f.asJSON, "json", false, "for programs")
 }
 
@@ -213,6 +227,9 @@ func (a *App) approve(ctx context.Context, c *cobra.Command, f decisionFlags, id
 	if filing != nil {
 		if err := box.File(ctx, decided, filing); err != nil {
 			return err
+		}
+		if !f.asJSON {
+			a.say("%s", filing.Text())
 		}
 	}
 	return a.said(f, decided)
@@ -273,6 +290,9 @@ func (a *App) fileAgain(ctx context.Context, box inbox.Box, f decisionFlags, p i
 	}
 	if err := box.File(ctx, p, filing); err != nil {
 		return err
+	}
+	if !f.asJSON {
+		a.say("%s", filing.Text())
 	}
 	return a.said(f, p)
 }

@@ -20,7 +20,10 @@ func Safe(text string, limit int) string { return audit.Escape(text, limit) }
 
 // Text is a proposal as a person reads it: first what was computed, then what an approval would
 // change, and apart from both, marked, what the agent says.
-func Text(p ask.Proposal, now time.Time) string {
+func Text(p ask.Proposal, now time.Time) string { return TextWithFile(p, now, "") }
+
+// TextWithFile is Text with what an approval for always would change in the bottle's file.
+func TextWithFile(p ask.Proposal, now time.Time, file string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s  %s\n", p.ID, p.Kind, stateOf(p, now))
 	fmt.Fprintf(&b, "  %s\n", Safe(p.Title, 1<<10))
@@ -34,6 +37,9 @@ func Text(p ask.Proposal, now time.Time) string {
 		b.WriteString("what was decided on\n")
 	}
 	facts(&b, p.Effect)
+	if file != "" {
+		fmt.Fprintf(&b, "always would also change the bottle's file\n  %s\n", strings.ReplaceAll(file, "\n", "\n  "))
+	}
 	if p.Words != "" {
 		b.WriteString("the agent says (nobody has checked it)\n")
 		for line := range strings.Lines(p.Words[:min(len(p.Words), shownWords)]) {
