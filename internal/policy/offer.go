@@ -120,13 +120,16 @@ func overlap(a, b string) bool {
 	return a == b || below(a, b) || below(b, a)
 }
 
+// Reads reports whether a method is one of those that are offered together.
+func Reads(method string) bool { return method == "GET" || method == "HEAD" || method == "OPTIONS" }
+
 // Missing is a route that would allow a request which is refused only because no route does; ok is
 // false where that must not be offered. On a host without a route, reading methods come together,
 // on every path, so that one question is enough for a tool's work; on a host whose routes limit
 // requests it is this method and this path.
 func (r *Rules) Missing(q Request) (route Route, ok bool) {
 	route = Route{Host: q.host, Ports: []uint16{q.port}}
-	if q.method == "GET" || q.method == "HEAD" || q.method == "OPTIONS" {
+	if Reads(q.method) {
 		route.Matches = []Match{{Methods: []string{"GET", "HEAD", "OPTIONS"}}}
 	}
 	if found := r.lookup(q.host); len(found) > 0 {

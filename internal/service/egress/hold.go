@@ -3,6 +3,8 @@ package egress
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -106,12 +108,24 @@ func questionOf(a *arrival, asked policy.Request, d policy.Decision, route polic
 	}
 	return ask.Question{
 		Kind:      ask.Route,
-		Key:       net.JoinHostPort(asked.Host(), strconv.Itoa(int(asked.Port()))),
+		Key:       keyOf(asked),
 		Title:     fmt.Sprintf("%s %s://%s%s", asked.Method(), scheme, canonicalAuthority(asked.Host(), a), shown(asked.Target().Path)),
 		Facts:     []ask.Fact{{Name: "held because", Value: d.Reason}, {Name: "came in", Value: a.via}},
 		Candidate: candidate,
 		Scopes:    []ask.Scope{ask.Once, ask.Run, ask.Always},
 	}, nil
+}
+
+// keyOf makes requests one question: those that read from one host and port, and those that write
+// only where method and path are the same, so that an approval of what is held lets no other write
+// through than its question shows.
+func keyOf(asked policy.Request) string {
+	key := net.JoinHostPort(asked.Host(), strconv.Itoa(int(asked.Port())))
+	if policy.Reads(asked.Method()) {
+		return key
+	}
+	sum := sha256.Sum256([]byte(asked.Method() + " " + asked.Target().Path)) // a path has no bound that a key wants
+	return key + "#" + hex.EncodeToString(sum[:16])
 }
 
 func unanswered(r *Refusal, why string) *Refusal {

@@ -291,3 +291,24 @@ func TestAClientThatWaitsForTheServerIsNotHeldLong(t *testing.T) {
 		t.Errorf("it is still open: %v", err)
 	}
 }
+
+func TestWhatWritesIsOneQuestionPerMethodAndPath(t *testing.T) {
+	o := &operator{answer: func(ask.Question) ask.Answer { return ask.Answer{Verdict: ask.Rejected} }}
+	w := asking(t, o, newUpstream(t, false, true, echo), egress.Limits{})
+	for _, a := range []attempt{
+		{method: "GET", target: "/a"}, {method: "HEAD", target: "/b"},
+		{method: "POST", target: "/a"}, {method: "POST", target: "/a?b=c"}, {method: "POST", target: "/b"}, {method: "DELETE", target: "/a"},
+	} {
+		a.connect = "new.example"
+		if got := sendTLS(t, w, a); got.status != 403 {
+			t.Fatalf("%+v: %d", a, got.status)
+		}
+	}
+	keys := map[string]int{}
+	for _, q := range o.questions() {
+		keys[q.Key+string(q.Candidate)]++
+	}
+	if len(keys) != 4 {
+		t.Errorf("six requests, two of them reads and two alike, are %d questions: %v", len(keys), keys)
+	}
+}
