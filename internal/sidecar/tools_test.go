@@ -241,7 +241,7 @@ func TestARefusedValueNamesTheToolToAskWith(t *testing.T) {
 		}
 		body, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if err != nil || resp.StatusCode != 403 || strings.Contains(string(body), "egress-token-allow") != supervise {
+		if err != nil || resp.StatusCode != http.StatusForbidden || strings.Contains(string(body), "egress-token-allow") != supervise {
 			t.Errorf("supervise %v: %d %v: %s", supervise, resp.StatusCode, err, body)
 		}
 	}
