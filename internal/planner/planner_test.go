@@ -360,3 +360,17 @@ func TestALoginAndASkillAreNamedByNobodyElse(t *testing.T) {
 		}
 	}
 }
+
+func TestAResumesPreflightNamesWhatWasApproved(t *testing.T) {
+	w := newWorld(t, bottleText, agentText)
+	r := request()
+	r.Resume, r.Carried = true, []string{"new.example (api-abcde/1)"}
+	p, err := planner.Make(w.host(t), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := planner.Preflight(&text, p.Plan); err != nil || !strings.Contains(text.String(), "approved in this run, and in force again: new.example (api-abcde/1)") {
+		t.Errorf("%v: %s", err, text.String())
+	}
+}

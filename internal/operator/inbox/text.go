@@ -59,10 +59,13 @@ func TextWithFile(p ask.Proposal, now time.Time, file string) string {
 		}
 		b.WriteString("\n")
 	}
+	if p.Revoked {
+		b.WriteString("taken back since: its route was removed\n")
+	}
 	if p.Problem != "" {
 		fmt.Fprintf(&b, "it could not be done: %s\n", Safe(p.Problem, shownWords))
 	}
-	if p.Answer != nil && p.Answer.Scope == ask.Always && !p.Filed {
+	if p.Answer != nil && p.Answer.Scope == ask.Always && !p.Filed && !p.Revoked {
 		fmt.Fprintf(&b, "not in the bottle's file yet: bot-bottle proposals approve %s --scope always puts it there\n", p.ID)
 	}
 	if p.State.Open() {
