@@ -88,7 +88,7 @@ func TestARecordIsKeptWithinABudgetAndATime(t *testing.T) {
 			t.Error(err)
 		}
 		_ = filepath.WalkDir(target, func(string, os.DirEntry, error) error { kept++; return nil }) // it reports none
-		return kept - 1, left // without the target itself
+		return kept - 1, left                                                                       // without the target itself
 	}
 	for entries, want := range map[int]int{80: 80, 79: 79, 10: 10, 0: 0} {
 		if kept, left := keep(t.Context(), entries); kept != want || (left == 0) != (entries == 80) {
