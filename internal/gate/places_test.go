@@ -162,6 +162,31 @@ func TestASecretIsFoundWhereverItIs(t *testing.T) {
 }
 
 // TestWhatTheUpstreamHasAlreadyIsNotHeld edits a file that holds something like a secret since long.
+// git lists an object with one of its paths only, and puts a URL together from what is not one line.
+func TestAPasswordInASubmodulesURLIsFoundInAnyForm(t *testing.T) {
+	w := open(t, pushes(plan.GitPush{Refs: []string{"*"}}))
+	base := w.clone()
+	const secret = "plain" + "words" // no scanner knows it
+	for name, text := range map[string]string{
+		"under another name first": "[submodule \"a\"]\n\tpath = a\n\turl = https://x:" + secret + "@git.example.org/a.git\n",
+		"in other case":            "[SubModule \"a\"]\n\tpath = a\n\turl = https://x:" + secret + "@git.example.org/a.git\n",
+		"behind its section":       "[submodule \"b://a/\"] url = https://x:" + secret + "@git.example.org/a.git\n",
+		"over two lines":           "[submodule \"a\"]\n\turl = https://x\\\n:" + secret + "@git.example.org/a.git\n",
+		"in quotes":                "[submodule \"a\"]\n\turl = \"https:/\"/x:" + secret + "@git.example.org/a.git\n",
+		"with a large comment":     "#" + strings.Repeat("x", 2<<20) + "\n[submodule \"a\"]\n\turl = https://x:" + secret + "@git.example.org/a.git\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "work")
+			gatetest.Git(t, "", "clone", "-q", base, dir)
+			gatetest.Git(t, dir, "config", "url."+w.url+"/app/.insteadOf", strings.TrimSuffix(w.repo.URL, ".git"))
+			gatetest.Git(t, dir, "remote", "set-url", "origin", w.repo.URL)
+			w.commit(dir, "a.txt", text, "as another file")
+			w.commit(dir, ".gitmodules", text, "as what it is")
+			w.refused(dir, "password-in-url", "origin", "HEAD:refs/heads/modules")
+		})
+	}
+}
+
 func TestWhatTheUpstreamHasAlreadyIsNotHeld(t *testing.T) {
 	w := open(t)
 	w.commitUpstream("fixture", "key = '"+token()+"'\nold\n", "long ago")

@@ -24,12 +24,27 @@ func (s *Server) advertiseFetch(w http.ResponseWriter, rq *http.Request, r *repo
 		s.refuse(w, rq, r.Name, http.StatusBadGateway, cannotUpdate(r, err))
 		return
 	}
+	done, ok := s.slot(ctx)
+	if !ok {
+		panic(http.ErrAbortHandler)
+	}
+	defer done()
 	w.Header().Set("Content-Type", "application/x-"+uploadPack+"-advertisement")
-	c := command{dir: r.mirror.repository(), env: protocol(rq), out: w}
+	c := command{dir: r.mirror.repository(), env: protocol(rq), out: w, memory: serveMemory, cpu: serveSeconds}
 	if !strings.Contains(rq.Header.Get("Git-Protocol"), "version=2") {
 		_, _ = io.WriteString(w, pkt("# service="+uploadPack+"\n")+flushPkt)
 	}
 	s.served(rq, r, "discovery", s.git.run(ctx, c, "upload-pack", "--stateless-rpc", "--http-backend-info-refs", "--timeout=600", "."))
+}
+
+// slot waits for its turn among the fetches of a bottle, each of which costs memory and time.
+func (s *Server) slot(ctx context.Context) (done func(), ok bool) {
+	select {
+	case s.fetching <- struct{}{}:
+		return func() { <-s.fetching }, true
+	case <-ctx.Done():
+		return nil, false
+	}
 }
 
 func cannotUpdate(r *repo, err error) string {
@@ -72,9 +87,17 @@ func (s *Server) fetch(w http.ResponseWriter, rq *http.Request, r *repo) {
 		s.refuse(w, rq, r.Name, http.StatusBadRequest, "the request's body cannot be read: "+words(err))
 		return
 	}
+	done, ok := s.slot(ctx)
+	if !ok {
+		panic(http.ErrAbortHandler) // who waited too long gets no answer that looks whole
+	}
+	defer done()
 	w.Header().Set("Content-Type", "application/x-"+uploadPack+"-result")
 	out := &counted{w: w}
-	c := command{dir: r.mirror.repository(), env: protocol(rq), in: io.LimitReader(body, maxFetchRequest), out: out}
+	c := command{
+		dir: r.mirror.repository(), env: protocol(rq), in: io.LimitReader(body, maxFetchRequest), out: out,
+		memory: serveMemory, cpu: serveSeconds,
+	}
 	err = s.git.run(ctx, c, "upload-pack", "--stateless-rpc", "--timeout=600", ".")
 	s.served(rq, r, fmt.Sprintf("%d bytes", out.n), err)
 	if err != nil {

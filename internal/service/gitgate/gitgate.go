@@ -38,19 +38,21 @@ type Deps struct {
 
 // Server is the gate of one bottle. It is an http.Handler; each repository is at /<name>/.
 type Server struct {
-	config  Config
-	deps    Deps
-	git     *programs
-	repos   map[string]*repo
-	pushing chan struct{} // a slot for each push that is looked at
+	config   Config
+	deps     Deps
+	git      *programs
+	repos    map[string]*repo
+	pushing  chan struct{} // a slot for each push that is looked at
+	fetching chan struct{} // a slot for each program that answers a fetch
 }
 
 // The limits of one gate.
 const (
-	pushesAtOnce = 2
-	maxCommands  = 1000
-	fetchTime    = 30 * time.Minute // an update of a mirror, the first one included
-	pushTime     = 20 * time.Minute
+	pushesAtOnce  = 2
+	fetchesAtOnce = 4
+	maxCommands   = 1000
+	fetchTime     = 30 * time.Minute // an update of a mirror, the first one included
+	pushTime      = 20 * time.Minute
 )
 
 // repo is one declared repository.
@@ -69,7 +71,7 @@ func New(config Config, deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config: config, deps: deps, repos: map[string]*repo{}, pushing: make(chan struct{}, pushesAtOnce),
+		config: config, deps: deps, repos: map[string]*repo{}, pushing: make(chan struct{}, pushesAtOnce), fetching: make(chan struct{}, fetchesAtOnce),
 		git: &programs{path: config.Git, home: config.Dir, isolated: deps.Isolated},
 	}
 	for _, declared := range config.Repos {

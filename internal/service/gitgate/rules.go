@@ -17,6 +17,8 @@ const (
 	maxBlob          = 1 << 30  // one file
 	indexMemory      = 2 << 30  // of the program that reads a pack
 	indexSeconds     = 10 * 60  // of its processor time
+	serveMemory      = 4 << 30  // of the programs that answer a fetch, each
+	serveSeconds     = 15 * 60  // of their processor time
 	maxObjects       = 2 << 20  // of one push
 	maxMeta          = 16 << 20 // a commit, a tag, a tree
 )

@@ -44,7 +44,7 @@ func fixed() [][2]string {
 		{"core.attributesFile", "/dev/null"}, {"core.excludesFile", "/dev/null"}, {"core.logAllRefUpdates", "false"},
 		{"core.bigFileThreshold", "16m"}, {"core.alternateRefsCommand", "false"}, {"core.sshCommand", "false"},
 		{"core.gitProxy", ""}, {"core.askPass", "false"}, {"credential.helper", ""},
-		{"gc.auto", "0"}, {"maintenance.auto", "false"}, {"pack.windowMemory", "128m"}, {"pack.writeReverseIndex", "true"},
+		{"gc.auto", "0"}, {"maintenance.auto", "false"}, {"pack.windowMemory", "128m"}, {"pack.threads", "2"}, {"core.packedGitWindowSize", "64m"}, {"core.packedGitLimit", "1g"}, {"pack.writeReverseIndex", "true"},
 		{"fetch.fsckObjects", "false"}, {"fetch.recurseSubmodules", "false"}, {"fetch.unpackLimit", "1"}, {"fetch.writeCommitGraph", "false"},
 		{"push.recurseSubmodules", "no"}, {"push.followTags", "false"}, {"push.gpgSign", "false"}, {"submodule.recurse", "false"},
 		{"uploadpack.allowFilter", "true"}, {"uploadpack.allowAnySHA1InWant", "true"}, {"uploadpack.keepAlive", "5"},

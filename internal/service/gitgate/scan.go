@@ -230,27 +230,51 @@ func (v *survey) blob(o object, content io.Reader) error {
 		v.pointers = append(v.pointers, shown(o.path))
 		v.mu.Unlock()
 	}
-	if strings.HasSuffix(o.path, ".gitmodules") {
-		whole, err := io.ReadAll(io.LimitReader(in, maxMeta))
-		if err != nil {
-			return err
-		}
-		if hasPassword(string(whole)) {
-			v.add(hit{object: o, place: "a submodule's URL", Finding: Finding{Rule: "password-in-url"}})
-		}
-		return v.look("the file", o, io.MultiReader(bytes.NewReader(whole), in))
+	// Any file may be a .gitmodules at another commit or path than the one that it is listed with.
+	var whole bytes.Buffer
+	if r, ok := content.(*bytes.Reader); ok {
+		whole.Grow(r.Len() + in.Buffered() + bytes.MinRead)
 	}
-	return v.look("the file", o, in)
+	if _, err := whole.ReadFrom(io.LimitReader(in, maxMeta)); err != nil {
+		return err
+	}
+	if hasPassword(whole.Bytes()) {
+		v.add(hit{object: o, place: "a submodule's URL", Finding: Finding{Rule: "password-in-url"}})
+	}
+	return v.look("the file", o, io.MultiReader(&whole, in))
 }
 
-// hasPassword reports whether a line of a .gitmodules file has a URL with a password in it.
-func hasPassword(text string) bool {
-	for line := range strings.SplitSeq(text, "\n") {
-		_, rest, ok := strings.Cut(line, "://")
-		authority, _, _ := strings.Cut(rest, "/")
-		user, _, at := strings.Cut(authority, "@")
-		if ok && at && strings.Contains(user, ":") {
+// isModules reports whether a file has the head of a submodule's section, whose case does not count.
+func isModules(raw []byte) bool {
+	const section = "submodule"
+	for {
+		_, rest, ok := bytes.Cut(raw, []byte("["))
+		if !ok {
+			return false
+		}
+		if len(rest) >= len(section) && strings.EqualFold(string(rest[:len(section)]), section) {
 			return true
+		}
+		raw = rest
+	}
+}
+
+// hasPassword reports whether a file that can be a .gitmodules has a URL with a password in it.
+func hasPassword(raw []byte) bool {
+	if !isModules(raw) {
+		return false
+	}
+	// git puts values together from several lines and out of quotes.
+	text := strings.NewReplacer("\\\r\n", "", "\\\n", "", `"`, "").Replace(string(raw))
+	for line := range strings.SplitSeq(text, "\n") {
+		for ok := true; ok; {
+			if _, line, ok = strings.Cut(line, "://"); ok {
+				authority, _, _ := strings.Cut(line, "/")
+				user, _, at := strings.Cut(authority, "@")
+				if at && strings.Contains(user, ":") {
+					return true
+				}
+			}
 		}
 	}
 	return false
