@@ -60,6 +60,13 @@ type Launch struct {
 	Key secret.String
 	// Keys are the private keys and tokens of git remotes, by the repository's name.
 	Keys map[string]secret.String
+	// Fresh, where there is one, makes keys for this run, which are added to Keys. It is called once
+	// the run is this process's alone, so that who loses a race for a run never touches the keys of
+	// who won it.
+	Fresh func(context.Context) (map[string]secret.String, error)
+	// Revoke, where there is one, undoes Fresh, also where that failed half-way, while the run is
+	// still this process's alone.
+	Revoke func(context.Context) error
 	// Fill brings the files of a resumed bottle that has none of its own yet; nil: it has them.
 	Fill func(context.Context, *store.Run) error
 	// Transcript is the provider's own record of sessions, below the bottle's home.

@@ -3,6 +3,7 @@ package bottle_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -316,6 +317,31 @@ func TestAWayOutEndsTheStart(t *testing.T) {
 	w.settled(t)
 }
 
+func TestKeysOfARunAreMadeAndRevokedByItsOwner(t *testing.T) {
+	for _, err := range []error{nil, errAsked} {
+		w := newWorld(t, "", ends(0))
+		var order []string
+		w.launch.Fresh = func(context.Context) (map[string]secret.String, error) {
+			order = append(order, fmt.Sprint("made ", w.run.Running()))
+			return nil, err
+		}
+		w.launch.Revoke = func(context.Context) error {
+			order = append(order, fmt.Sprint("revoked ", w.run.Running()))
+			return nil
+		}
+		if _, got := w.deps.Start(t.Context(), w.launch); !errors.Is(got, err) {
+			t.Errorf("%v", got)
+		}
+		if strings.Join(order, ", ") != "made true, revoked true" {
+			t.Errorf("with %v: %q", err, order)
+		}
+		w.settled(t)
+		if _, err := os.Stat(w.run.Dir()); !os.IsNotExist(err) {
+			t.Errorf("the state is left: %v", err)
+		}
+	}
+}
+
 func TestASecondOwnerIsRefused(t *testing.T) {
 	w := newWorld(t, "", ends(0))
 	other := w.deps.Home.Run(id)
@@ -323,6 +349,8 @@ func TestASecondOwnerIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Unlock()
+	w.launch.Fresh = func(context.Context) (map[string]secret.String, error) { t.Error("it made keys"); return nil, nil }
+	w.launch.Revoke = func(context.Context) error { t.Error("it revoked the owner's keys"); return nil }
 	if _, err := w.deps.Start(t.Context(), w.launch); !fault.Is(err, fault.Exists) {
 		t.Errorf("start: %v", err)
 	}

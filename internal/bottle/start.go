@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"strings"
@@ -40,6 +41,11 @@ func (d Deps) Start(ctx context.Context, l Launch) (Outcome, error) {
 		}
 	}
 	r := &running{Deps: d, Launch: l, run: run, begun: time.Now()}
+	if err := r.fresh(ctx); err != nil {
+		rerr := r.revoke(ctx)
+		out, serr := r.settle(context.WithoutCancel(ctx), backend.Exit{}, err)
+		return out, errors.Join(err, rerr, serr)
+	}
 	exit, err := r.live(ctx)
 	pause("teardown")
 	if uerr := r.undo.Unwind(ctx, unwindLimit); uerr != nil {
@@ -48,9 +54,36 @@ func (d Deps) Start(ctx context.Context, l Launch) (Outcome, error) {
 	if l.Ended != nil {
 		l.Ended()
 	}
+	rerr := r.revoke(ctx)
 	pause("settle")
 	out, serr := r.settle(context.WithoutCancel(ctx), exit, err)
-	return out, errors.Join(err, serr)
+	return out, errors.Join(err, rerr, serr)
+}
+
+// fresh adds the keys that are made for this run alone.
+func (r *running) fresh(ctx context.Context) error {
+	if r.Fresh == nil {
+		return nil
+	}
+	made, err := r.Fresh(ctx)
+	if err != nil {
+		return err
+	}
+	keys := maps.Clone(r.Keys)
+	if keys == nil {
+		keys = map[string]secret.String{}
+	}
+	maps.Copy(keys, made)
+	r.Keys = keys
+	return nil
+}
+
+// revoke takes them back. Whoever resumes the run next has to wait for it.
+func (r *running) revoke(ctx context.Context) error {
+	if r.Revoke == nil {
+		return nil
+	}
+	return r.Revoke(context.WithoutCancel(ctx))
 }
 
 // goesOn reports whether the state of the run is there already.

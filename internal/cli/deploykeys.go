@@ -22,9 +22,10 @@ type deployKey struct {
 	TokenRef string `json:"token_ref"`
 }
 
-// deploy makes the keys that a plan's repositories ask for and adds them to keys. Each is noted
-// before the next is made.
-func (a *App) deploy(ctx context.Context, home *store.Home, id instance.ID, repos []plan.GitRepo, keys map[string]secret.String) error {
+// deploy makes the keys that a plan's repositories ask for, by the repository's name. It needs the
+// run's lock. Each is noted by its title before it is made, and by what the forge calls it after.
+func (a *App) deploy(ctx context.Context, home *store.Home, id instance.ID, repos []plan.GitRepo) (map[string]secret.String, error) {
+	keys := map[string]secret.String{}
 	var made []deployKey
 	for _, r := range repos {
 		if r.Forge == nil {
@@ -32,20 +33,25 @@ func (a *App) deploy(ctx context.Context, home *store.Home, id instance.ID, repo
 		}
 		client, err := a.forgeClient(ctx, home, r.Forge.TokenRef)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		a.say("making a deploy key for %s/%s at %s", r.Forge.Owner, r.Forge.Name, r.Forge.API)
-		key, private, err := client.Add(ctx, forge.Repo{API: r.Forge.API, Owner: r.Forge.Owner, Name: r.Forge.Name}, "bot-bottle "+string(id)+"/"+r.Name)
-		if err != nil {
-			return err
-		}
-		made = append(made, deployKey{key, r.Forge.TokenRef})
+		repo, title := forge.Repo{API: r.Forge.API, Owner: r.Forge.Owner, Name: r.Forge.Name}, "bot-bottle "+string(id)+"/"+r.Name
+		made = append(made, deployKey{forge.Key{Repo: repo, Title: title}, r.Forge.TokenRef})
 		if err := home.NoteDeployKeys(id, made, len(made)); err != nil {
-			return errors.Join(err, client.Revoke(context.WithoutCancel(ctx), key))
+			return nil, err
+		}
+		key, private, err := client.Add(ctx, repo, title)
+		if err != nil {
+			return nil, err
+		}
+		made[len(made)-1].Key = key
+		if err := home.NoteDeployKeys(id, made, len(made)); err != nil {
+			return nil, errors.Join(err, client.Revoke(context.WithoutCancel(ctx), key))
 		}
 		keys[r.Name] = private
 	}
-	return nil
+	return keys, nil
 }
 
 // revoke takes the noted keys of a run off their forges. What could not be revoked stays noted.

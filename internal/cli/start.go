@@ -20,6 +20,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
 	"github.com/bot-bottle/bot-bottle/internal/planner"
 	"github.com/bot-bottle/bot-bottle/internal/provider"
+	"github.com/bot-bottle/bot-bottle/internal/secret"
 	"github.com/bot-bottle/bot-bottle/internal/store"
 )
 
@@ -313,6 +314,10 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	}
 	l := bottle.Launch{
 		Plan: p.Plan, Record: record(p, o), Env: v.env, Tokens: v.tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript, Fill: o.fill,
+		Fresh: func(ctx context.Context) (map[string]secret.String, error) {
+			return a.deploy(ctx, home, p.Plan.ID, p.Plan.Git.Repos)
+		},
+		Revoke:   func(ctx context.Context) error { return a.revoke(ctx, home, p.Plan.ID) },
 		Beside:   a.keepLogin(p, v.login),
 		Ended:    func() { res.read(context.WithoutCancel(ctx), p.Plan.Paths.Audit) },
 		Terminal: terminal, Size: size, Term: a.env("TERM"),
@@ -336,11 +341,7 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 			return stdio, nil
 		},
 	}
-	if err := a.deploy(ctx, home, p.Plan.ID, p.Plan.Git.Repos, keys); err != nil {
-		return errors.Join(err, a.revoke(ctx, home, p.Plan.ID))
-	}
 	out, err := a.deps(home, driver).Start(ctx, l)
-	err = errors.Join(err, a.revoke(ctx, home, p.Plan.ID))
 	if taken != nil {
 		screen.restore()
 		taken.release()

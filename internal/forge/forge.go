@@ -36,7 +36,7 @@ type Repo struct {
 // Key is a deploy key as its forge knows it.
 type Key struct {
 	Repo
-	ID    int64  `json:"id"`
+	ID    int64  `json:"id"` // 0: it is not known whether the forge has made it
 	Title string `json:"title"`
 }
 
@@ -85,8 +85,15 @@ func (c Client) Add(ctx context.Context, r Repo, title string) (Key, secret.Stri
 	return Key{Repo: r, ID: made.ID, Title: title}, secret.New(string(pem.EncodeToMemory(block))), nil
 }
 
-// Revoke takes a key off its forge. One that is gone is success.
+// Revoke takes a key off its forge, by its title where its ID is not known. One that is gone is
+// success.
 func (c Client) Revoke(ctx context.Context, k Key) error {
+	if k.ID == 0 {
+		if err := c.revokeTitled(ctx, k.Repo, k.Title); err != nil {
+			return fmt.Errorf("a deploy key %q of %s/%s, if there is one, is NOT revoked: %w", k.Title, k.Owner, k.Name, err)
+		}
+		return nil
+	}
 	err := c.call(ctx, http.MethodDelete, fmt.Sprintf("%s/%d", k.keys(), k.ID), nil, nil)
 	var refused *refusal
 	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
@@ -99,19 +106,36 @@ func (c Client) Revoke(ctx context.Context, k Key) error {
 	return nil
 }
 
+// perPage is how many keys one answer has, where the forge allows that many, and maxPages how many
+// answers are read.
+const (
+	perPage  = 50
+	maxPages = 100
+)
+
+// revokeTitled revokes the keys with a title, whichever page of the list they are on.
 func (c Client) revokeTitled(ctx context.Context, r Repo, title string) error {
-	var there []struct {
-		ID    int64  `json:"id"`
-		Title string `json:"title"`
-	}
-	if err := c.call(ctx, http.MethodGet, r.keys()+"?per_page=100&limit=100", nil, &there); err != nil {
-		return wrap(err, "cannot look at the deploy keys of %s/%s", r.Owner, r.Name)
-	}
-	for _, k := range there {
-		if k.Title == title {
-			if err := c.Revoke(ctx, Key{Repo: r, ID: k.ID, Title: k.Title}); err != nil {
-				return err
+	var ours []Key
+	seen := map[int64]bool{}
+	for page := 1; page <= maxPages; page++ {
+		var there []Key
+		if err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s?per_page=%d&limit=%d&page=%d", r.keys(), perPage, perPage, page), nil, &there); err != nil {
+			return wrap(err, "cannot look at the deploy keys of %s/%s", r.Owner, r.Name)
+		}
+		fresh := false
+		for _, k := range there {
+			if fresh = fresh || !seen[k.ID]; k.Title == title && !seen[k.ID] && k.ID != 0 {
+				ours = append(ours, Key{Repo: r, ID: k.ID, Title: k.Title})
 			}
+			seen[k.ID] = true
+		}
+		if !fresh {
+			break // the last page is behind us, or the forge has no pages
+		}
+	}
+	for _, k := range ours {
+		if err := c.Revoke(ctx, k); err != nil {
+			return err
 		}
 	}
 	return nil

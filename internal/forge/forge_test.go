@@ -51,8 +51,13 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(key)
 	case r.Method == http.MethodGet && r.URL.Path == base:
 		all := []map[string]any{}
-		for _, k := range s.keys {
-			all = append(all, k)
+		page, limit := 1, 100
+		_, _ = fmt.Sscan(r.FormValue("page"), &page)
+		_, _ = fmt.Sscan(r.FormValue("limit"), &limit)
+		for id := int64((page-1)*limit) + 1; id <= min(s.next, int64(page*limit)); id++ {
+			if k := s.keys[id]; k != nil {
+				all = append(all, k)
+			}
 		}
 		_ = json.NewEncoder(w).Encode(all)
 	case r.Method == http.MethodDelete && named == nil && s.keys[id] != nil:
@@ -105,6 +110,25 @@ func TestAKeyThatARunLeftIsReplaced(t *testing.T) {
 	second, _, err := c.Add(t.Context(), repo, "bot-bottle dev-abc12/app")
 	if err != nil || s.keys[first.ID] != nil || s.keys[second.ID] == nil || len(s.keys) != 2 {
 		t.Errorf("there are %v, %v", s.keys, err)
+	}
+}
+
+func TestAKeyWhoseIDIsNotKnownIsRevokedByItsTitle(t *testing.T) {
+	s, c, repo := begin(t)
+	for i := range int64(130) {
+		s.keys[i+1] = map[string]any{"id": i + 1, "title": fmt.Sprint("of another ", i)}
+	}
+	s.next = 130
+	key, _, err := c.Add(t.Context(), repo, "bot-bottle dev-abc12/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key.ID = 0
+	if err := c.Revoke(t.Context(), key); err != nil || len(s.keys) != 130 || s.keys[131] != nil {
+		t.Errorf("%d keys are left, %v, %v", len(s.keys), s.keys[131], err)
+	}
+	if err := c.Revoke(t.Context(), key); err != nil {
+		t.Errorf("one that was never made: %v", err)
 	}
 }
 
