@@ -53,6 +53,7 @@ func TestFetchesAreFewAndBounded(t *testing.T) {
 		w.server.ServeHTTP(rw, rq)
 	}))
 	defer front.Close()
+	defer front.CloseClientConnections() // which ends what still runs
 	for range asked {
 		answered.Go(func() {
 			resp, err := http.Post(front.URL+"/app/git-upload-pack", "application/x-git-upload-pack-request", strings.NewReader("0000")) //nolint:noctx // it ends with the server
