@@ -180,7 +180,7 @@ func TestAPasswordInASubmodulesURLIsFoundInAnyForm(t *testing.T) {
 			gatetest.Git(t, "", "clone", "-q", base, dir)
 			gatetest.Git(t, dir, "config", "url."+w.url+"/app/.insteadOf", strings.TrimSuffix(w.repo.URL, ".git"))
 			gatetest.Git(t, dir, "remote", "set-url", "origin", w.repo.URL)
-			w.commit(dir, "a.txt", text, "as another file")
+			w.commit(dir, ".a.txt", text, "as another file, which is listed first")
 			w.commit(dir, ".gitmodules", text, "as what it is")
 			w.refused(dir, "password-in-url", "origin", "HEAD:refs/heads/modules")
 		})
