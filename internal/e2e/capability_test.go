@@ -22,7 +22,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/standin"
 )
 
-// registry plays registry.npmjs.org with one package, whose program greets.
+// registry plays a registry of npm with one package, whose program greets.
 func registry(t *testing.T) http.Handler {
 	t.Helper()
 	var packed bytes.Buffer
@@ -50,7 +50,7 @@ func registry(t *testing.T) http.Handler {
 	mux.HandleFunc("GET /greeter", func(w http.ResponseWriter, _ *http.Request) {
 		version := map[string]any{
 			"name": "greeter", "version": "1.0.0", "bin": map[string]string{"greet": "greet.js"},
-			"dist": map[string]string{"tarball": "https://registry.npmjs.org/greeter/-/greeter-1.0.0.tgz", "integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum[:])},
+			"dist": map[string]string{"tarball": "https://registry.example.org/greeter/-/greeter-1.0.0.tgz", "integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum[:])},
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]any{"name": "greeter", "dist-tags": map[string]string{"latest": "1.0.0"}, "versions": map[string]any{"1.0.0": version}})
@@ -73,8 +73,8 @@ func TestAnApprovedCapabilityIsThereAfterTheRestart(t *testing.T) {
 	need.Require(t, need.Agents, err)
 	for name, more := range map[string][]string{"by itself": {"--auto-resume"}, "by a person": nil} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{claude.Host: http.NotFoundHandler(), "registry.npmjs.org": registry(t)}})
-			w.bottle("", claude.Host, "registry.npmjs.org")
+			w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{claude.Host: http.NotFoundHandler(), "registry.example.org": registry(t)}})
+			w.bottle("env: {NPM_CONFIG_REGISTRY: https://registry.example.org/}\n", claude.Host, "registry.example.org")
 			w.agent(capabilityAgent)
 			done := w.begun(append([]string{"start", "work", "--yes", "--headless", "--prompt", "go"}, more...)...)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

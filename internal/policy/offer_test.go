@@ -83,7 +83,7 @@ func TestAnOfferSaysWhatItWouldDo(t *testing.T) {
 			t.Errorf("%s: warnings %q, %v; want %q", host, o.Warnings, err, want)
 		}
 	}
-	for _, host := range []string{"docs.python.org", "registry.npmjs.org"} {
+	for _, host := range []string{"docs.python.org", "registry.example.org"} {
 		if o, err := rules.Offer(policy.Route{Host: host}); err != nil || len(o.Warnings) > 0 {
 			t.Errorf("%s: %q, %v", host, o.Warnings, err)
 		}

@@ -69,7 +69,7 @@ func benign() []disguise {
 			for range 20 {
 				sum := sha512.Sum512(noise(r, 8))
 				packages["node_modules/"+words[r.Intn(len(words))]+"-"+words[r.Intn(len(words))]] = map[string]any{"version": fmt.Sprintf("%d.%d.%d", r.Intn(9), r.Intn(30), r.Intn(9)),
-					"resolved": "https://registry.npmjs.org/key-value/-/key-value-1.2.3.tgz", "integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum[:])}
+					"resolved": "https://registry.example.org/key-value/-/key-value-1.2.3.tgz", "integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum[:])}
 			}
 			return indented(map[string]any{"lockfileVersion": 3, "packages": packages})
 		}},
