@@ -31,7 +31,7 @@ func TestFetchesAreFewAndBounded(t *testing.T) {
 	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = upload-pack ] || exec git \"$@\"\necho started >%[1]s\nread go <%[2]s\n"+
 		"echo \"limits $(ulimit -v) $(ulimit -t)\" >%[1]s\n", said, gone)
 	fake := filepath.Join(dir, "git")
-	if err := os.WriteFile(fake, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(fake, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	w := open(t, func(c *gitgate.Config, d *gitgate.Deps) { c.Git, d.Isolated = fake, false })
@@ -56,7 +56,7 @@ func TestFetchesAreFewAndBounded(t *testing.T) {
 	defer front.CloseClientConnections() // which ends what still runs
 	for range asked {
 		answered.Go(func() {
-			resp, err := http.Post(front.URL+"/app/git-upload-pack", "application/x-git-upload-pack-request", strings.NewReader("0000")) //nolint:noctx // it ends with the server
+			resp, err := http.Post(front.URL+"/app/git-upload-pack", "application/x-git-upload-pack-request", strings.NewReader("0000"))
 			if err == nil {
 				_ = resp.Body.Close()
 			}
@@ -71,10 +71,10 @@ func TestFetchesAreFewAndBounded(t *testing.T) {
 		if !in.Scan() {
 			t.Fatalf("after %d of %d: %v", ended, asked, in.Err())
 		}
-		switch line := in.Text(); {
-		case line == "started":
+		switch line := in.Text(); line {
+		case "started":
 			running++
-		case line == "limits 4194304 900":
+		case "limits 4194304 900":
 			running, ended = running-1, ended+1
 		default:
 			t.Fatalf("a fetch ran with %q", line)
