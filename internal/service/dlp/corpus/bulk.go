@@ -16,9 +16,19 @@ func Bulk(kind string, n int) []byte {
 		var b strings.Builder
 		for b.Len() < n {
 			fmt.Fprintf(&b, `{"role":"user","content":"%s\nThen %s","index":%d,"name":%q,"size":%d,"ok":true},`+"\n",
-				strings.ReplaceAll(prose(r, 120), "\n", `\n`), words[r.Intn(len(words))], r.Intn(90), words[r.Intn(len(words))], 1<<r.Intn(12))
+				strings.ReplaceAll(passage(r, 120), "\n", `\n`), words[r.Intn(len(words))], r.Intn(90), words[r.Intn(len(words))], 1<<r.Intn(12))
 		}
 		return []byte(b.String()[:n])
 	}
-	return []byte(prose(r, n)[:n])
+	return []byte(passage(r, n)[:n])
+}
+
+// passage is prose in which no dozen words in a row are drawn from a list: one dozen in sixteen of
+// those is a recovery phrase by its checksum.
+func passage(r *rand.Rand, n int) string {
+	var b strings.Builder
+	for b.Len() < n {
+		b.WriteString(prose(r, 50) + "and of the ")
+	}
+	return b.String()
 }
