@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"github.com/bot-bottle/bot-bottle/internal/need"
 	"io"
 	"os"
 	"strings"
@@ -81,7 +82,7 @@ func TestDetachableEndsAtItsKeys(t *testing.T) {
 func TestConsoleIsGivenBack(t *testing.T) {
 	master, tty, err := pty.Open()
 	if err != nil {
-		t.Skip(err)
+		need.Require(t, need.Tmux, err)
 	}
 	defer func() { _ = master.Close(); _ = tty.Close() }()
 	if err := pty.Setsize(master, &pty.Winsize{Rows: 20, Cols: 70}); err != nil {

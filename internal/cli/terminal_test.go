@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"github.com/bot-bottle/bot-bottle/internal/need"
 	"io"
 	"os"
 	"os/exec"
@@ -49,7 +50,7 @@ func sit(t *testing.T, args ...string) *person {
 		"BOT_BOTTLE_CLAUDE_OAUTH_TOKEN=tok-" + "en"}
 	tty, err := pty.Start(cmd)
 	if err != nil {
-		t.Skip(err)
+		need.Require(t, need.Tmux, err)
 	}
 	p := &person{t: t, tty: tty, cmd: cmd, ended: make(chan struct{}), more: make(chan struct{})}
 	go p.watch()

@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
+	"github.com/bot-bottle/bot-bottle/internal/need"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +28,7 @@ func (w *world) within(script string) result {
 func (w *world) unshared(script string, flags ...string) result {
 	w.t.Helper()
 	if err := w.commandOf(w.t.Context(), "unshare", append(slices.Clone(flags), "true")...).Run(); err != nil {
-		w.t.Skipf("unshare %q: %v", flags, err)
+		need.Require(w.t, need.Native, fmt.Errorf("unshare %q: %w", flags, err))
 	}
 	return w.spawn(w.commandOf(context.Background(), "unshare", append(flags, "sh", "-c", script, program)...)).wait()
 }

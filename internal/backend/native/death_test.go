@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/bot-bottle/bot-bottle/internal/need"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -308,7 +309,7 @@ func TestProcessesGetNoEnvironmentOfTheCaller(t *testing.T) {
 // Root's groups must not follow a process into the bottle.
 func TestGroupsOfRootAreDropped(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can drop them")
+		need.Require(t, need.Root, errors.New("only root can drop them"))
 	}
 	before, err := os.Getgroups()
 	if err != nil {

@@ -1,6 +1,8 @@
 package native_test
 
 import (
+	"errors"
+	"github.com/bot-bottle/bot-bottle/internal/need"
 	"os"
 	"path/filepath"
 	"testing"
@@ -12,10 +14,10 @@ import (
 func TestATrialIsRemembered(t *testing.T) {
 	cache := filepath.Join(t.TempDir(), "cache")
 	file := filepath.Join(cache, "native-works")
-	program := filepath.Join(t.TempDir(), "program")
+	program := filepath.Join(enterable(t), "program")
 	script := func(code string) {
 		t.Helper()
-		if err := os.WriteFile(program, []byte("#!/bin/sh\n"+code+"\n"), 0o700); err != nil {
+		if err := os.WriteFile(program, []byte("#!/bin/sh\n"+code+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,7 +39,7 @@ func TestATrialIsRemembered(t *testing.T) {
 	}
 	script("exit 0")
 	if !works() {
-		t.Skip("this machine makes no namespaces")
+		need.Require(t, need.Native, errors.New("this machine makes no namespaces"))
 	}
 	script("echo refused; exit 1 # another program")
 	if works() {
@@ -49,9 +51,9 @@ func TestATrialIsRemembered(t *testing.T) {
 }
 
 func TestARememberedTrialIsSpared(t *testing.T) {
-	dir := t.TempDir()
+	dir := enterable(t)
 	program, mark := filepath.Join(dir, "program"), filepath.Join(dir, "home", "mark")
-	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit 0\n"), 0o700); err != nil {
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	cache := filepath.Dir(mark)
@@ -61,7 +63,7 @@ func TestARememberedTrialIsSpared(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !first.Works {
-		t.Skip("this machine makes no namespaces")
+		need.Require(t, need.Native, errors.New("this machine makes no namespaces"))
 	}
 	file := filepath.Join(cache, "native-works")
 	before, err := os.Stat(file)
@@ -75,4 +77,14 @@ func TestARememberedTrialIsSpared(t *testing.T) {
 	if after, err := os.Stat(file); err != nil || !os.SameFile(before, after) {
 		t.Error("it was tried again")
 	}
+}
+
+// enterable is a directory that the user of a trial, who is another than root, can enter.
+func enterable(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
