@@ -60,6 +60,9 @@ type Launch struct {
 	Key secret.String
 	// Keys are the private keys and tokens of git remotes, by the repository's name.
 	Keys map[string]secret.String
+	// Owned, where there is one, is called when the run has its state and is this process's: from
+	// then on others find it by its name.
+	Owned func() error
 	// Fresh, where there is one, makes keys for this run, which are added to Keys. It is called once
 	// the run is this process's alone, so that who loses a race for a run never touches the keys of
 	// who won it.

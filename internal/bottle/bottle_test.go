@@ -342,6 +342,27 @@ func TestKeysOfARunAreMadeAndRevokedByItsOwner(t *testing.T) {
 	}
 }
 
+func TestWhoIsToldOfARunFindsIt(t *testing.T) {
+	for _, want := range []error{nil, errAsked} {
+		w := newWorld(t, "", ends(0))
+		w.launch.Owned = func() error {
+			if _, err := w.deps.Home.Find(id); err != nil || !w.run.Running() {
+				t.Errorf("it is not there yet: %v", err)
+			}
+			return want
+		}
+		made := false
+		w.launch.Fresh = func(context.Context) (map[string]secret.String, error) { made = true; return nil, nil }
+		if _, err := w.deps.Start(t.Context(), w.launch); !errors.Is(err, want) || made != (want == nil) {
+			t.Errorf("%v, went on: %v", err, made)
+		}
+		w.settled(t)
+		if _, err := os.Stat(w.run.Dir()); !os.IsNotExist(err) {
+			t.Errorf("the state is left: %v", err)
+		}
+	}
+}
+
 func TestASecondOwnerIsRefused(t *testing.T) {
 	w := newWorld(t, "", ends(0))
 	other := w.deps.Home.Run(id)

@@ -41,7 +41,14 @@ func (d Deps) Start(ctx context.Context, l Launch) (Outcome, error) {
 		}
 	}
 	r := &running{Deps: d, Launch: l, run: run, begun: time.Now()}
-	if err := r.fresh(ctx); err != nil {
+	var err error
+	if r.Owned != nil {
+		err = r.Owned()
+	}
+	if err == nil {
+		err = r.fresh(ctx)
+	}
+	if err != nil {
 		rerr := r.revoke(ctx)
 		out, serr := r.settle(context.WithoutCancel(ctx), backend.Exit{}, err)
 		return out, errors.Join(err, rerr, serr)

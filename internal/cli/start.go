@@ -309,11 +309,9 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	terminal, size := a.stdio(o.headless)
 	var taken *console
 	screen, res := &screen{to: a.Out}, newResult(p.Plan)
-	if err := noteIdentity(o.idFile, p.Plan.ID); err != nil {
-		return err
-	}
 	l := bottle.Launch{
 		Plan: p.Plan, Record: record(p, o), Env: v.env, Tokens: v.tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript, Fill: o.fill,
+		Owned: func() error { return noteIdentity(o.idFile, p.Plan.ID) },
 		Fresh: func(ctx context.Context) (map[string]secret.String, error) {
 			return a.deploy(ctx, home, p.Plan.ID, p.Plan.Git.Repos)
 		},

@@ -117,6 +117,9 @@ func (r *Run) Own(record Record) error {
 	}
 	err := r.Lock()
 	if err == nil {
+		err = r.Write(r.Paths().Audit, nil) // before the record: whoever finds the run can follow its log
+	}
+	if err == nil {
 		err = r.fill(record)
 	}
 	if err != nil {

@@ -44,6 +44,9 @@ func TestASecondOwnerIsRefusedUntilTheFirstLetsGo(t *testing.T) {
 	if !other.Running() {
 		t.Error("an owned run does not count as running")
 	}
+	if log, err := os.ReadFile(other.Paths().Audit); err != nil || len(log) != 0 {
+		t.Errorf("who finds a new run cannot follow its log: %q, %v", log, err)
+	}
 	if err := other.Lock(); !fault.Is(err, fault.Busy) {
 		t.Errorf("a second owner got %v", err)
 	}
