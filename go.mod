@@ -30,8 +30,9 @@ require (
 	golang.org/x/text v0.43.0
 	kernel.org/pub/linux/libs/security/libcap/psx v1.2.77
 	pgregory.net/rapid v1.3.0
-	software.sslmate.com/src/go-pkcs12 v0.7.4
 )
+
+require github.com/pavlo-v-chernykh/keystore-go/v4 v4.5.0
 
 require (
 	github.com/charmbracelet/colorprofile v0.4.3 // indirect

@@ -51,7 +51,7 @@ func base(term string) map[string]string {
 	}
 	if hasJava() {
 		vars["JAVA_TOOL_OPTIONS"] = "-Djavax.net.ssl.trustStore=" + plan.JavaTrust +
-			" -Djavax.net.ssl.trustStoreType=PKCS12 -Djavax.net.ssl.trustStorePassword=" + plan.JavaTrustPassword
+			" -Djavax.net.ssl.trustStoreType=JKS -Djavax.net.ssl.trustStorePassword=" + plan.JavaTrustPassword
 	}
 	proxy := "http://" + net.JoinHostPort(plan.SidecarIPv4, strconv.Itoa(plan.ProxyPort))
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {

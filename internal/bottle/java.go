@@ -1,13 +1,15 @@
 package bottle
 
 import (
-	"crypto/x509"
+	"bytes"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
-	"software.sslmate.com/src/go-pkcs12"
+	"github.com/pavlo-v-chernykh/keystore-go/v4"
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
@@ -24,10 +26,11 @@ func hasJava() bool {
 	return err == nil
 }
 
-// javaTrust is a PKCS #12 trust store (RFC 7292) with the bottle's own authority beside the host's
-// roots: a JVM reads no PEM bundle.
+// javaTrust is a trust store in Java's own form (JKS) with the bottle's own authority beside the
+// host's roots: a JVM reads no PEM bundle. The roots are not looked into: who made the host's bundle
+// has, and the form wants them as they are, which a start would notice in PKCS #12.
 func javaTrust(own string) (plan.File, error) {
-	certs, err := parseAll([]byte(own))
+	certs, err := certificates([]byte(own))
 	if err != nil {
 		return plan.File{}, fault.New(fault.Internal, "cannot read the bottle's certificate: %w", err)
 	}
@@ -39,32 +42,38 @@ func javaTrust(own string) (plan.File, error) {
 		if err != nil {
 			return plan.File{}, fault.New(fault.Internal, "cannot read the host's roots: %w", err)
 		}
-		roots, err := parseAll(raw)
+		roots, err := certificates(raw)
 		if err != nil {
 			return plan.File{}, fault.New(fault.Internal, "cannot read the host's roots in %s: %w", path, err)
 		}
 		certs = append(certs, roots...)
 		break
 	}
-	store, err := pkcs12.Modern.EncodeTrustStore(certs, plan.JavaTrustPassword)
-	if err != nil {
+	store, made := keystore.New(keystore.WithOrderedAliases()), time.Now()
+	for i, der := range certs {
+		entry := keystore.TrustedCertificateEntry{CreationTime: made, Certificate: keystore.Certificate{Type: "X.509", Content: der}}
+		if err := store.SetTrustedCertificateEntry(fmt.Sprintf("root-%04d", i), entry); err != nil {
+			return plan.File{}, fault.New(fault.Internal, "cannot make the trust store for Java: %w", err)
+		}
+	}
+	var out bytes.Buffer
+	if err := store.Store(&out, []byte(plan.JavaTrustPassword)); err != nil {
 		return plan.File{}, fault.New(fault.Internal, "cannot make the trust store for Java: %w", err)
 	}
-	return plan.File{Path: plan.JavaTrust, Mode: 0o644, Content: string(store)}, nil
+	return plan.File{Path: plan.JavaTrust, Mode: 0o644, Content: out.String()}, nil
 }
 
-// parseAll reads the certificates of a bundle and passes over what Go does not accept, as every
-// reader of the host's bundle does.
-func parseAll(raw []byte) ([]*x509.Certificate, error) {
-	var out []*x509.Certificate
+// certificates are the DER forms in a bundle.
+func certificates(raw []byte) ([][]byte, error) {
+	var out [][]byte
 	for {
 		block, rest := pem.Decode(raw)
 		if block == nil {
 			break
 		}
 		raw = rest
-		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
-			out = append(out, cert)
+		if block.Type == "CERTIFICATE" {
+			out = append(out, block.Bytes)
 		}
 	}
 	if len(out) == 0 {

@@ -43,7 +43,7 @@ const SidecarEnv = "GODEBUG=http2xconnect=1"
 const (
 	CABundle          = "/etc/ssl/certs/ca-certificates.crt"
 	CADir             = "/etc/ssl/certs"
-	JavaTrust         = Home + "/.bot-bottle/java-trust.p12"
+	JavaTrust         = Home + "/.bot-bottle/java-trust.jks"
 	JavaTrustPassword = "changeit"
 )
 
