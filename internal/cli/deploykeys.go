@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/forge"
@@ -26,7 +27,10 @@ type deployKey struct {
 // run's lock. Each is noted by its title before it is made, and by what the forge calls it after.
 func (a *App) deploy(ctx context.Context, home *store.Home, id instance.ID, repos []plan.GitRepo) (map[string]secret.String, error) {
 	keys := map[string]secret.String{}
-	var made []deployKey
+	made, err := a.strays(ctx, home, id, repos)
+	if err != nil {
+		return nil, err
+	}
 	for _, r := range repos {
 		if r.Forge == nil {
 			continue
@@ -36,7 +40,7 @@ func (a *App) deploy(ctx context.Context, home *store.Home, id instance.ID, repo
 			return nil, err
 		}
 		a.say("making a deploy key for %s/%s at %s", r.Forge.Owner, r.Forge.Name, r.Forge.API)
-		repo, title := forge.Repo{API: r.Forge.API, Owner: r.Forge.Owner, Name: r.Forge.Name}, "bot-bottle "+string(id)+"/"+r.Name
+		repo, title := deployed(id, r)
 		made = append(made, deployKey{forge.Key{Repo: repo, Title: title}, r.Forge.TokenRef})
 		if err := home.NoteDeployKeys(id, made, len(made)); err != nil {
 			return nil, err
@@ -52,6 +56,44 @@ func (a *App) deploy(ctx context.Context, home *store.Home, id instance.ID, repo
 		keys[r.Name] = private
 	}
 	return keys, nil
+}
+
+// deployed is the repository at its forge, and what a run's key for it is called there.
+func deployed(id instance.ID, r plan.GitRepo) (forge.Repo, string) {
+	return forge.Repo{API: r.Forge.API, Owner: r.Forge.Owner, Name: r.Forge.Name}, "bot-bottle " + string(id) + "/" + r.Name
+}
+
+// strays are the keys that an earlier life of the run could not revoke, of repositories that the
+// bottle has no more: nothing made anew takes their place. Each is tried again now, and stays
+// noted where that fails too.
+func (a *App) strays(ctx context.Context, home *store.Home, id instance.ID, repos []plan.GitRepo) ([]deployKey, error) {
+	var noted, left []deployKey
+	if found, err := home.DeployKeys(id, &noted); err != nil || !found {
+		return nil, err
+	}
+	for _, k := range noted {
+		remade := slices.ContainsFunc(repos, func(r plan.GitRepo) bool {
+			if r.Forge == nil {
+				return false
+			}
+			repo, title := deployed(id, r)
+			return repo == k.Repo && title == k.Title
+		})
+		if remade { // a key of the same title is revoked before the new one is made
+			continue
+		}
+		client, err := a.forgeClient(ctx, home, k.TokenRef)
+		if err == nil {
+			err = client.Revoke(ctx, k.Key)
+		}
+		if err != nil {
+			a.say("a deploy key of an earlier start is still there, and will be tried again at the end: %v", err)
+			left = append(left, k)
+			continue
+		}
+		a.say("revoked the deploy key %q of %s/%s", k.Title, k.Owner, k.Name)
+	}
+	return left, nil
 }
 
 // revoke takes the noted keys of a run off their forges. What could not be revoked stays noted.

@@ -27,6 +27,7 @@ type forge struct {
 	next   int
 	keys   map[int]map[string]any
 	broken bool
+	keeps  bool // refuses to take keys off
 }
 
 func newForge(t *testing.T, w *world, up *gatetest.Upstream) *forge {
@@ -56,7 +57,7 @@ func (f *forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var id int
 	_, named := fmt.Sscanf(r.URL.Path, "/api/v1/repos/repos/app/keys/%d", &id)
 	switch {
-	case f.broken || r.Header.Get("Authorization") != "token "+f.token:
+	case f.broken || f.keeps && r.Method == http.MethodDelete || r.Header.Get("Authorization") != "token "+f.token:
 		w.WriteHeader(http.StatusForbidden)
 	case r.Method == http.MethodPost:
 		var key map[string]any
@@ -169,6 +170,51 @@ func TestADeployKeyOfAKilledRunIsFoundAndRevoked(t *testing.T) {
 	if n := f.count(); n != 0 {
 		t.Errorf("%d keys are left", n)
 	}
+	if left, err := os.ReadDir(filepath.Join(w.home, "deploy-keys")); err != nil || len(left) != 0 {
+		t.Errorf("notes are left: %v, %v", left, err)
+	}
+}
+
+// TestAResumeHasItsRepositoriesAndForgetsNoKey resumes a run whose key could not be revoked, with
+// its repository and after that has left the bottle.
+func TestAResumeHasItsRepositoriesAndForgetsNoKey(t *testing.T) {
+	needNative(t)
+	up := gatetest.New(t)
+	up.Repository("app")
+	w := newWorld(t, standin.Config{})
+	f := newForge(t, w, up)
+	w.agent(`cd ~
+[ -d app ] || git clone -q ` + up.URL("app") + ` app
+cd app && git pull -q origin main && date +%N >> work && git add work && git commit -qm work && git push -q origin HEAD:main; echo "pushed: $?"
+exit 5
+`)
+	f.change(func() { f.keeps = true })
+	r := w.headless("work")
+	if !strings.Contains(r.out, "pushed: 0\n") || !strings.Contains(r.err, "is NOT revoked") || f.count() != 1 {
+		t.Fatalf("the start: exit %d, %d keys\n%s\n%s", r.code, f.count(), r.out, r.err)
+	}
+	id := w.only().Identity
+	resume := func(keeps bool, want string, keys int) result {
+		t.Helper()
+		f.change(func() { f.keeps = keeps })
+		r := w.run("resume", id, "--yes", "--headless", "--prompt", "x")
+		if !strings.Contains(r.err, want) || f.count() != keys {
+			t.Errorf("resumed: exit %d, %d keys, want %d and %q\n%s\n%s", r.code, f.count(), keys, want, r.out, r.err)
+		}
+		return r
+	}
+	if r := resume(false, "revoked the deploy key", 0); !strings.Contains(r.out, "pushed: 0\n") || r.code != 5 {
+		t.Errorf("the resume: exit %d\n%s\n%s", r.code, r.out, r.err)
+	}
+	if got := gatetest.Git(t, up.Bare("app"), "rev-list", "--count", "main"); got != "3" {
+		t.Errorf("the upstream has %s commits", got)
+	}
+	resume(true, "is NOT revoked", 1)
+	w.bottle("supervise: false\n", claude.Host)
+	if r := resume(true, "will be tried again at the end", 1); !strings.Contains(r.err, "is NOT revoked") || strings.Contains(r.out, "pushed: 0") {
+		t.Errorf("without the repository: exit %d\n%s\n%s", r.code, r.out, r.err)
+	}
+	resume(false, "revoked the deploy key", 0)
 	if left, err := os.ReadDir(filepath.Join(w.home, "deploy-keys")); err != nil || len(left) != 0 {
 		t.Errorf("notes are left: %v, %v", left, err)
 	}
