@@ -60,6 +60,8 @@ type Launch struct {
 	Key secret.String
 	// Keys are the private keys and tokens of git remotes, by the repository's name.
 	Keys map[string]secret.String
+	// SignKey is the private key that the gate signs commits with; empty where it does not.
+	SignKey secret.String
 	// Owned, where there is one, is called when the run has its state and is this process's: from
 	// then on others find it by its name.
 	Owned func() error

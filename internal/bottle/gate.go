@@ -20,7 +20,7 @@ import (
 
 // gateWord is what the sidecar knows the run's git gate by; "" where nothing is declared.
 func (r *running) gateWord() string {
-	if len(r.Plan.Git.Repos) == 0 {
+	if !r.Plan.Git.Gated() {
 		return ""
 	}
 	return rand.Text()
@@ -42,7 +42,11 @@ func (r *running) openGate(ctx context.Context, word string, values map[string]s
 	}
 	setup := gate.Setup{
 		Word: word, Canaries: slices.Clone(r.Plan.Placeholders), Asks: r.Plan.Supervise, Known: map[string]string{}, Keys: map[string]string{},
-		Config: gitgate.Config{ID: string(r.Plan.ID), Dir: r.run.GitGate(), Git: r.Plan.Git.Program, Repos: slices.Clone(r.Plan.Git.Repos)},
+		Sign: r.SignKey.Reveal(),
+		Config: gitgate.Config{
+			ID: string(r.Plan.ID), Dir: r.run.GitGate(), Git: r.Plan.Git.Program, Repos: slices.Clone(r.Plan.Git.Repos),
+			Name: r.Plan.Git.Name, Email: r.Plan.Git.Email, Trailer: r.Plan.Git.Trailer,
+		},
 	}
 	for i := range setup.Config.Repos {
 		repo := &setup.Config.Repos[i]

@@ -21,6 +21,8 @@ func face(args []string) (code int, hidden bool) {
 	switch args[0] {
 	case "guest":
 		return guest.Main(args[1:]), true
+	case guest.KeygenMode:
+		return guest.Keygen(args), true
 	case "adversary":
 		return demo.Adversary(args[1:]), true
 	case "gate":

@@ -59,6 +59,18 @@ func (a *App) keys(ctx context.Context, home *store.Home, repos []plan.GitRepo) 
 	return keys, errors.Join(errs...)
 }
 
+// signKey reads the key that commits are signed with, empty where they are not.
+func signKey(sign *plan.GitSign) (secret.String, error) {
+	if sign == nil {
+		return secret.String{}, nil
+	}
+	key, err := readKey(sign.Key)
+	if err == nil {
+		err = gitgate.ParseKey(sign.Key, key)
+	}
+	return key, err
+}
+
 func readKey(path string) (secret.String, error) {
 	file, err := os.Open(path)
 	if err != nil {

@@ -73,15 +73,7 @@ func (a *App) describe(s *manifest.Selection) error {
 		row("env", e.Name+" ("+string(e.Mode)+")", b.From["env."+e.Name])
 	}
 	row("skills", orDash(strings.Join(s.Agent.Skills, ", ")), "")
-	if s.User.Name != "" {
-		row("git name", s.User.Name, s.NameFrom)
-	}
-	if s.User.Email != "" {
-		row("git email", s.User.Email, s.EmailFrom)
-	}
-	for _, r := range b.Git.Repos {
-		row("git remote", r.Name+" "+r.URL, b.From["git-gate.repos."+r.Name])
-	}
+	describeGit(s, row)
 	for _, r := range b.Egress.Routes {
 		line := r.Host
 		if r.Protocol == policy.ProtocolTCP {
@@ -110,4 +102,25 @@ func (a *App) describe(s *manifest.Selection) error {
 	}
 	_, err := fmt.Fprint(a.Out, out.String())
 	return err
+}
+
+// describeGit is the identity of commits, what they carry, and where they can go.
+func describeGit(s *manifest.Selection, row func(name, value, from string)) {
+	b := s.Bottle
+	if s.User.Name != "" {
+		row("git name", s.User.Name, s.NameFrom)
+	}
+	if s.User.Email != "" {
+		row("git email", s.User.Email, s.EmailFrom)
+	}
+	if b.Git.Sign != "" {
+		row("git signing", "commits and tags, with "+b.Git.Sign, b.From["git-gate.sign"])
+	}
+	if b.Git.Trailer != "" {
+		row("git trailer", b.Git.Trailer, b.From["git-gate.trailer"])
+	}
+	for _, r := range b.Git.Repos {
+		row("git remote", r.Name+" "+r.URL, b.From["git-gate.repos."+r.Name])
+		row("", "    pushes "+r.Push.Words("<identity>"), "")
+	}
 }

@@ -302,6 +302,10 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	if err != nil {
 		return err
 	}
+	signKey, err := signKey(p.Plan.Git.Sign)
+	if err != nil {
+		return err
+	}
 	told, err := a.newTeller(ctx, home)
 	if err != nil {
 		return err
@@ -310,7 +314,7 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 	var taken *console
 	screen, res := &screen{to: a.Out}, newResult(p.Plan)
 	l := bottle.Launch{
-		Plan: p.Plan, Record: record(p, o), Env: v.env, Tokens: v.tokens, Keys: keys, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript, Fill: o.fill,
+		Plan: p.Plan, Record: record(p, o), Env: v.env, Tokens: v.tokens, Keys: keys, SignKey: signKey, Guarded: a.sensitive(), Key: key, Transcript: p.Transcript, Fill: o.fill,
 		Owned: func() error { return noteIdentity(o.idFile, p.Plan.ID) },
 		Fresh: func(ctx context.Context) (map[string]secret.String, error) {
 			return a.deploy(ctx, home, p.Plan.ID, p.Plan.Git.Repos)

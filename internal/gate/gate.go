@@ -22,6 +22,8 @@ type Setup struct {
 	Word string `json:"word"`
 	// Keys are private keys and tokens by the repository's name.
 	Keys map[string]string `json:"keys"`
+	// Sign is the private key that commits are signed with; "" for none.
+	Sign string `json:"sign,omitempty"`
 	// Known are the bottle's secrets by reference, and Canaries what stands for one in the bottle:
 	// none of them may be pushed.
 	Known    map[string]string `json:"known"`

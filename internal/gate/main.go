@@ -107,7 +107,7 @@ func begin(in *bufio.Reader, link net.Conn) (*gitgate.Server, Ready, *mux.Sessio
 	}
 	far := &sidecar{session: session}
 	deps := gitgate.Deps{
-		Scanner: NewScanner(secrets(setup.Known), setup.Canaries), Keys: secrets(setup.Keys), Audit: far, Isolated: isolated,
+		Scanner: NewScanner(secrets(setup.Known), setup.Canaries), Keys: secrets(setup.Keys), Sign: secret.New(setup.Sign), Audit: far, Isolated: isolated,
 	}
 	if setup.Asks {
 		deps.Asker = far

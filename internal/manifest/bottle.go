@@ -27,7 +27,7 @@ type Bottle struct {
 	Supervise bool      `json:"supervise"`
 	// From says which bottle a field came from. Its keys are "env.NAME", "agent_provider",
 	// "workspace", "supervise", "git-gate.user.name", "git-gate.user.email",
-	// "git-gate.repos", "git-gate.repos.NAME", "egress", "egress.log", "egress.upstream_proxy",
+	// "git-gate.sign", "git-gate.trailer", "git-gate.repos", "git-gate.repos.NAME", "egress", "egress.log", "egress.upstream_proxy",
 	// "egress.on_deny", "egress.ask_timeout", "egress.limits" and
 	// "egress.routes.HOST" (for a tcp route "egress.routes.HOST/tcp"). A field that no bottle declares has none.
 	From map[string]string `json:"from"`
@@ -80,8 +80,13 @@ const DefaultTemplate = "claude"
 
 // Git is the identity of commits and the remotes behind the gate.
 type Git struct {
-	User  GitUser `json:"user"`
-	Repos []Repo  `json:"repos"` // sorted by name
+	User GitUser `json:"user"`
+	// Sign names the private key that the gate signs commits and tags with, as written: "~" and
+	// relative paths are not expanded. "" where nothing is signed.
+	Sign string `json:"sign,omitempty"`
+	// Trailer is a line "TOKEN: VALUE" that every pushed commit has to end with; "" for none.
+	Trailer string `json:"trailer,omitempty"`
+	Repos   []Repo `json:"repos"` // sorted by name
 }
 
 // GitUser is a claimed identity; "" where none is claimed.

@@ -10,6 +10,7 @@ const (
 	skillPattern    = `^[A-Za-z0-9_][A-Za-z0-9._-]*$`
 	rulePattern     = `^[a-z0-9][a-z0-9-]*(:.+)?$`
 	printPattern    = `^[0-9a-f]{16}$`
+	trailerPattern  = `^[A-Za-z0-9][A-Za-z0-9-]*: [^ ].{0,199}$`
 	headerPattern   = "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 )
 
@@ -96,6 +97,11 @@ func gitShape() shape {
 	}}
 	return shape{kind: object, empty: true, doc: "Git remotes, reached through a gate that scans.", keys: []key{
 		{name: "user", is: userShape()},
+		{name: "sign", is: shape{kind: object, empty: true, doc: "Commits and tags of git-gate.user are signed, with a key that stays on the host.", keys: []key{
+			{name: "key", is: shape{kind: text, doc: "The private key's file, OpenSSH's and without a passphrase; ~ expands."}},
+		}}},
+		{name: "trailer", is: shape{kind: text, empty: true, pattern: trailerPattern, want: "a trailer, such as Assisted-by: Claude",
+			doc: "A line that every pushed commit ends with, such as Assisted-by: Claude."}},
 		{name: "repos", is: shape{kind: dict, empty: true, doc: "Remotes by name. Replaces the parents' repos whole.",
 			name: &shape{kind: text, pattern: repoPattern, want: "a repository's name: letters, digits, dots, dashes, underscores"},
 			each: &repo}},

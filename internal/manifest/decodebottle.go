@@ -37,6 +37,7 @@ func decodeBottle(r *report, name string, content []byte, templates []string) *l
 	if l.userEmail != nil {
 		l.own("git-gate.user.email")
 	}
+	decodeSign(l, git)
 	decodeRepos(r, l, git)
 	decodeEgress(r, l, root.get("egress"))
 	return l

@@ -23,6 +23,19 @@ func decodeUser(git *node) (name, email *string) {
 	return name, email
 }
 
+// decodeSign reads what commits carry besides the identity. An empty value takes the parents' away.
+func decodeSign(l *layer, git *node) {
+	if sign := git.get("sign"); sign != nil && (sign.kind == mappingNode || sign.kind == nullNode) {
+		key, _ := sign.str("key")
+		l.sign = &key
+		l.own("git-gate.sign")
+	}
+	if at := git.get("trailer"); at != nil && (at.kind == textNode || at.kind == nullNode) {
+		l.trailer = &at.text
+		l.own("git-gate.trailer")
+	}
+}
+
 func decodeRepos(r *report, l *layer, git *node) {
 	repos := git.get("repos")
 	if repos == nil {

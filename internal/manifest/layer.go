@@ -21,6 +21,8 @@ type layer struct {
 	workspace *Workspace
 	userName  *string
 	userEmail *string
+	sign      *string
+	trailer   *string
 	repos     map[string]Repo
 	egress    *Egress
 	supervise *bool
@@ -90,6 +92,8 @@ func stack(base, top *layer) *layer {
 	replace(&out, "workspace", &out.workspace, top.workspace, top)
 	replace(&out, "git-gate.user.name", &out.userName, top.userName, top)
 	replace(&out, "git-gate.user.email", &out.userEmail, top.userEmail, top)
+	replace(&out, "git-gate.sign", &out.sign, top.sign, top)
+	replace(&out, "git-gate.trailer", &out.trailer, top.trailer, top)
 	replace(&out, "supervise", &out.supervise, top.supervise, top)
 	return &out
 }
@@ -184,6 +188,8 @@ func (l *layer) bottle() *Bottle {
 	set(&b.Supervise, l.supervise)
 	set(&b.Git.User.Name, l.userName)
 	set(&b.Git.User.Email, l.userEmail)
+	set(&b.Git.Sign, l.sign)
+	set(&b.Git.Trailer, l.trailer)
 	return b
 }
 

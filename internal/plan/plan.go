@@ -5,6 +5,7 @@
 package plan
 
 import (
+	"fmt"
 	"net/netip"
 
 	"github.com/bot-bottle/bot-bottle/internal/ask"
@@ -31,6 +32,8 @@ const (
 	ProxyPort     = 3128
 	// GateHost is the git gate's name in a bottle that declares repositories.
 	GateHost = "git-gate.local"
+	// GateSignPath is where the gate signs: no repository can have such a name.
+	GateSignPath = "/~sign"
 	// SuperviseHost is where the agent asks the operator, in a bottle that lets it.
 	SuperviseHost = "supervise"
 )
@@ -129,9 +132,20 @@ type Git struct {
 	NameFrom  string    `json:"name_from,omitempty"` // "agent" | "bottle"
 	Email     string    `json:"email,omitempty"`
 	EmailFrom string    `json:"email_from,omitempty"`
+	Sign      *GitSign  `json:"sign,omitempty"`    // nil: nothing is signed
+	Trailer   string    `json:"trailer,omitempty"` // a line that every pushed commit ends with
 	Repos     []GitRepo `json:"repos"`
-	// Program is the host's git, which the gate runs; set where there are repositories.
+	// Program is the host's git, which the gate runs; set where there is a gate.
 	Program string `json:"program,omitempty"`
+}
+
+// Gated reports whether there is work for a git gate.
+func (g Git) Gated() bool { return len(g.Repos) > 0 || g.Sign != nil }
+
+// GitSign is the key that commits and tags of the identity are signed with, without its value.
+type GitSign struct {
+	Key    string `json:"key"`    // the private key's file on the host
+	Public string `json:"public"` // in the form of authorized_keys, without a comment
 }
 
 // GitRepo is one declared remote, without the value of its key.
@@ -168,6 +182,24 @@ type GitPush struct {
 	Force    bool     `json:"force,omitempty"`
 	Delete   bool     `json:"delete,omitempty"`
 	MaxBytes int64    `json:"max_bytes,omitempty"` // of one push; 0: 256 MiB
+}
+
+// Words say what a bottle may push, on one line.
+func (p GitPush) Words(id string) string {
+	text := "to bottle/" + id + "/*"
+	for _, ref := range p.Refs {
+		text += ", " + ref
+	}
+	if p.Force {
+		text += "; may force"
+	}
+	if p.Delete {
+		text += "; may delete"
+	}
+	if p.MaxBytes > 0 {
+		text += fmt.Sprintf("; %d bytes at most", p.MaxBytes)
+	}
+	return text
 }
 
 // Command is a program to run in the bottle as the agent's user.

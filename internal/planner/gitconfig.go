@@ -5,21 +5,72 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/bot-bottle/bot-bottle/internal/guest/wire"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
 )
 
-// gitConfig is the bottle's ~/.gitconfig, "" where there is nothing to say. Values are quoted as
+// Where git's files are in a bottle. The agent's own settings are in ~/.gitconfig, which includes
+// ours, so that a resume can write ours anew.
+const (
+	configPath   = plan.Home + "/.bot-bottle/gitconfig"
+	signersPath  = plan.Home + "/.bot-bottle/allowed_signers"
+	templatePath = plan.Home + "/.bot-bottle/git-template"
+)
+
+// trailerHook adds the trailer to a message before its author sees it, and leaves one that has it.
+const trailerHook = `#!/bin/sh
+exec git interpret-trailers --in-place --if-exists addIfDifferent --trailer "$(git config bot-bottle.trailer)" "$1"
+`
+
+// gitFiles are what git in the bottle reads.
+func gitFiles(g plan.Git) []plan.File {
+	var files []plan.File
+	if config := gitConfig(g); config != "" {
+		files = append(files,
+			plan.File{Path: plan.Home + "/.gitconfig", Mode: 0o600, Content: "[include]\n\tpath = " + gitQuote(configPath) + "\n"},
+			plan.File{Path: configPath, Mode: 0o600, Content: config, Again: true})
+	}
+	if g.Sign != nil {
+		files = append(files, plan.File{Path: signersPath, Mode: 0o600, Content: g.Email + ` namespaces="git" ` + g.Sign.Public + "\n", Again: true})
+	}
+	if g.Trailer != "" {
+		files = append(files, plan.File{Path: templatePath + "/hooks/prepare-commit-msg", Mode: 0o755, Content: trailerHook, Again: true})
+	}
+	return files
+}
+
+// gitConfig is what a bottle's git is told, "" where there is nothing to say. Values are quoted as
 // git-config(1) reads them, so that no value can add a setting.
 func gitConfig(g plan.Git) string {
 	out := ""
-	if g.Name != "" || g.Email != "" {
-		out = "[user]\n"
-		if g.Name != "" {
-			out += "\tname = " + gitQuote(g.Name) + "\n"
+	section := func(name string, settings ...string) {
+		out += "[" + name + "]\n"
+		for i := 0; i < len(settings); i += 2 {
+			out += "\t" + settings[i] + " = " + gitQuote(settings[i+1]) + "\n"
 		}
-		if g.Email != "" {
-			out += "\temail = " + gitQuote(g.Email) + "\n"
-		}
+	}
+	var user []string
+	if g.Name != "" {
+		user = append(user, "name", g.Name)
+	}
+	if g.Email != "" {
+		user = append(user, "email", g.Email)
+	}
+	if g.Sign != nil {
+		user = append(user, "signingKey", "key::"+g.Sign.Public)
+	}
+	if len(user) > 0 {
+		section("user", user...)
+	}
+	if g.Sign != nil {
+		section("gpg", "format", "ssh")
+		section(`gpg "ssh"`, "program", wire.Program, "allowedSignersFile", signersPath)
+		section("commit", "gpgSign", "true")
+		section("tag", "gpgSign", "true")
+	}
+	if g.Trailer != "" {
+		section("bot-bottle", "trailer", g.Trailer)
+		section("init", "templateDir", templatePath)
 	}
 	for _, r := range g.Repos {
 		out += "[url " + gitQuote("http://"+plan.GateHost+"/"+r.Name+"/") + "]\n"
@@ -35,12 +86,16 @@ func gitConfig(g plan.Git) string {
 func forms(written string) []string {
 	user, host, port, path, secure := takeApart(written)
 	path = strings.TrimSuffix(strings.TrimSuffix(strings.Trim(path, "/"), ".git"), "/")
-	names := []string{host}
+	bare := host
+	if strings.Contains(host, ":") {
+		bare = "[" + host + "]"
+	}
+	names := []string{bare}
 	switch {
 	case port != "":
 		names = []string{net.JoinHostPort(host, port)}
 		if !secure && port == "22" || secure && port == "443" {
-			names = append(names, host)
+			names = append(names, bare)
 		}
 	case secure:
 		names = append(names, net.JoinHostPort(host, "443"))
@@ -61,7 +116,7 @@ func forms(written string) []string {
 		all = append(all, "https://"+name+"/"+path, "http://"+name+"/"+path, "git://"+name+"/"+path)
 	}
 	for _, u := range users {
-		all = append(all, u+host+":"+path, u+host+":/"+path)
+		all = append(all, u+bare+":"+path, u+bare+":/"+path)
 	}
 	return all
 }

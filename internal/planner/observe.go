@@ -25,6 +25,9 @@ func (m *maker) observe(set policy.Set) policy.Set {
 	for _, r := range m.bottle.Git.Repos {
 		m.problem(fault.Invalid, hint, "cannot observe with git-gate.repos.%s, which has a key", r.Name)
 	}
+	if m.bottle.Git.Sign != "" {
+		m.problem(fault.Invalid, hint, "cannot observe with git-gate.sign, which has a key")
+	}
 	if m.out.Login {
 		m.problem(fault.Invalid, hint, "cannot observe with agent_provider.forward_host_credentials: the login could leave for anywhere")
 	}

@@ -77,10 +77,9 @@ func (m *maker) git() {
 	g.Repos = []plan.GitRepo{}
 	g.Name, g.NameFrom = m.chosen.User.Name, m.chosen.NameFrom
 	g.Email, g.EmailFrom = m.chosen.User.Email, m.chosen.EmailFrom
+	m.sign()
 	m.repos()
-	if config := gitConfig(*g); config != "" {
-		m.out.Plan.Files = append(m.out.Plan.Files, plan.File{Path: path.Join(plan.Home, ".gitconfig"), Mode: 0o600, Content: config})
-	}
+	m.out.Plan.Files = append(m.out.Plan.Files, gitFiles(*g)...)
 }
 
 // unenforced names what the bottle declares and this version cannot hold. It is refused, never

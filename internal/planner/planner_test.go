@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,6 +41,7 @@ func newWorld(t *testing.T, bottle, agent string) *world {
 	w.write(t, filepath.Join(w.home, "bottles", "work.md"), bottle)
 	w.write(t, filepath.Join(w.home, "agents", "api.md"), agent)
 	w.write(t, filepath.Join(w.cwd, "main.go"), "package main\n")
+	w.write(t, filepath.Join(w.user, ".ssh", "bot"), privateKey(t))
 	return w
 }
 
@@ -87,7 +87,16 @@ env:
   LOG_LEVEL: debug
   NPM_TOKEN: ${NPM_TOKEN}
   DB_PASSWORD: "?Database password"
-git-gate: {user: {name: Bot, email: bot@example.org}}
+git-gate:
+  user: {name: Bot, email: bot@example.org}
+  sign: {key: ~/.ssh/bot}
+  trailer: "Assisted-by: bot-bottle"
+  repos:
+    app:
+      url: ssh://git@git.example.org/team/app.git
+      key: {provider: static, path: ~/.ssh/bot}
+      host_key: "git.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBERERERERERERERERERERERERERERERERERERERERER"
+      push: {refs: [main, refs/tags/v*], force: true, delete: true, max_bytes: 1048576}
 egress:
   log: full
   routes:
@@ -290,16 +299,7 @@ func TestAResumeGoesOnAndBringsNothing(t *testing.T) {
 func TestGitReadsTheIdentityAsItWasWritten(t *testing.T) {
 	const name = `O"Neil \ [core] # ; x`
 	w := newWorld(t, "---\ngit-gate: {user: {name: 'O\"Neil \\ [core] # ; x', email: a@b.example}}\n---\n", "---\nbottle: work\n---\n")
-	p, err := planner.Make(w.host(t), request())
-	if err != nil {
-		t.Fatal(err)
-	}
-	i := slices.IndexFunc(p.Plan.Files, func(f plan.File) bool { return f.Path == plan.Home+"/.gitconfig" })
-	if i < 0 {
-		t.Fatal("no .gitconfig")
-	}
-	file := filepath.Join(w.dir, "gitconfig")
-	w.write(t, file, p.Plan.Files[i].Content)
+	file := gitSettings(t, w)
 	out, err := exec.CommandContext(t.Context(), "git", "config", "-f", file, "--list").Output()
 	if err != nil {
 		t.Fatal(err)

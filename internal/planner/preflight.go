@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
@@ -36,9 +38,15 @@ func Preflight(w io.Writer, p *plan.Plan) error {
 	}
 	t.row("skills", orNone(skills)...)
 	t.row("git user", gitUser(p.Git))
+	if p.Git.Sign != nil {
+		t.row("git signing", signing(p.Git.Sign))
+	}
+	if p.Git.Trailer != "" {
+		t.row("git trailer", p.Git.Trailer)
+	}
 	var remotes []string
 	for _, r := range p.Git.Repos {
-		remotes = append(remotes, r.Name+" "+r.URL)
+		remotes = append(remotes, r.Name+" "+r.URL, "    pushes "+r.Push.Words(string(p.ID)))
 	}
 	t.row("git remotes", orNone(remotes)...)
 	t.row("egress", egress(p.Egress)...)
@@ -130,6 +138,15 @@ func gitUser(g plan.Git) string {
 		parts = append(parts, fmt.Sprintf("<%s> (%s)", g.Email, g.EmailFrom))
 	}
 	return strings.Join(parts, " ")
+}
+
+// signing is the key as ssh-keygen -l shows it, and where it is.
+func signing(s *plan.GitSign) string {
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(s.Public))
+	if err != nil {
+		return s.Key // a problem says why
+	}
+	return "commits and tags, with " + key.Type() + " " + ssh.FingerprintSHA256(key) + ", " + s.Key
 }
 
 // egress is one line a host, sorted, with what limits it and what is put in.

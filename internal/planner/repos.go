@@ -30,11 +30,11 @@ func (m *maker) repos() {
 		}
 		g.Repos = append(g.Repos, out)
 	}
-	if len(g.Repos) == 0 {
+	if !g.Gated() {
 		return
 	}
 	if g.Program = m.host.Git; g.Program == "" {
-		m.problem(fault.NotFound, "install git", "git-gate.repos: there is no git on this host, which the gate runs")
+		m.problem(fault.NotFound, "install git", "git-gate: there is no git on this host, which the gate runs")
 	}
 }
 

@@ -110,7 +110,7 @@ func (d *Driver) ground(l *life, p *plan.Plan, undone *undo.Stack) (ids, error) 
 // the socket on which the sidecar waits for its listeners.
 func (d *Driver) populate(l *life, p *plan.Plan, who ids, undone *undo.Stack) (toSidecar *net.UnixConn, err error) {
 	undone.Push("the processes", func(ctx context.Context) error { return l.end(ctx) })
-	view, err := newView(p, who.root)
+	view, err := newView(p, d.self[0], who.root)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type view struct {
 
 // newView resolves a plan against this host. With handOver the trees are opened here, for a guest
 // whose ids do not reach them.
-func newView(p *plan.Plan, handOver bool) (*view, error) {
+func newView(p *plan.Plan, program string, handOver bool) (*view, error) {
 	v := &view{}
 	s := &v.setup
 	s.Hostname, s.Home = string(p.ID), plan.Home
@@ -45,6 +45,9 @@ func newView(p *plan.Plan, handOver bool) (*view, error) {
 	v.devices()
 	if err := v.mounts(p.Mounts); err != nil {
 		return nil, err
+	}
+	if p.Git.Sign != nil { // git in the bottle signs through this program
+		s.Trees = append(s.Trees, wire.Tree{Source: program, Target: wire.Program})
 	}
 	s.Trees = append(s.Trees, wire.Tree{Source: p.Paths.Home, Target: plan.Home, Dir: true, Writable: true})
 	v.hidden(p)

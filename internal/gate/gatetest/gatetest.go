@@ -102,6 +102,20 @@ func (u *Upstream) makeKey(name string) string {
 	return string(ssh.MarshalAuthorizedKey(line))
 }
 
+// PublicKey is the public half of Key, in the form of authorized_keys.
+func (u *Upstream) PublicKey() string {
+	u.t.Helper()
+	text, err := os.ReadFile(u.Key)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	signer, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))
+}
+
 // Authorize lets the holders of these public keys in, and nobody else.
 func (u *Upstream) Authorize(lines ...string) {
 	u.t.Helper()

@@ -19,6 +19,10 @@ type Config struct {
 	// Git is the program's absolute path.
 	Git   string         `json:"git"`
 	Repos []plan.GitRepo `json:"repos"`
+	// Name and Email are the bottle's identity; Trailer is what every pushed commit has to end with.
+	Name    string `json:"name,omitempty"`
+	Email   string `json:"email,omitempty"`
+	Trailer string `json:"trailer,omitempty"`
 }
 
 // Finding is what a Scanner saw, without the value.

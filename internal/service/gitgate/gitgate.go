@@ -25,6 +25,8 @@ type Deps struct {
 	Scanner Scanner
 	// Keys are the private keys and tokens, by the repository's name.
 	Keys map[string]secret.String
+	// Sign is the private key that commits and tags of the identity are signed with; empty: none.
+	Sign secret.String
 	// Asker decides about held pushes; nil refuses them.
 	Asker ask.Asker
 	Audit audit.Sink
@@ -38,12 +40,13 @@ type Deps struct {
 
 // Server is the gate of one bottle. It is an http.Handler; each repository is at /<name>/.
 type Server struct {
-	config   Config
-	deps     Deps
-	git      *programs
-	repos    map[string]*repo
-	pushing  chan struct{} // a slot for each push that is looked at
-	fetching chan struct{} // a slot for each program that answers a fetch
+	config    Config
+	deps      Deps
+	git       *programs
+	repos     map[string]*repo
+	signature *signature    // nil: nothing is signed
+	pushing   chan struct{} // a slot for each push that is looked at
+	fetching  chan struct{} // a slot for each program that answers a fetch
 }
 
 // The limits of one gate.
@@ -73,6 +76,12 @@ func New(config Config, deps Deps) (*Server, error) {
 	s := &Server{
 		config: config, deps: deps, repos: map[string]*repo{}, pushing: make(chan struct{}, pushesAtOnce), fetching: make(chan struct{}, fetchesAtOnce),
 		git: &programs{path: config.Git, home: config.Dir, isolated: deps.Isolated},
+	}
+	if !deps.Sign.Empty() {
+		var err error
+		if s.signature, err = newSignature(config.Name, config.Email, deps.Sign); err != nil {
+			return nil, err
+		}
 	}
 	for _, declared := range config.Repos {
 		rules, err := newRules(config.ID, declared.Push)
@@ -120,6 +129,10 @@ func (s *Server) Close() error {
 // name and what the agent's own URL had after the declared one: nothing, "/" or ".git".
 func (s *Server) ServeHTTP(w http.ResponseWriter, rq *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache, max-age=0, must-revalidate")
+	if rq.URL.Path == plan.GateSignPath {
+		s.sign(w, rq)
+		return
+	}
 	name, rest, _ := strings.Cut(strings.TrimPrefix(rq.URL.Path, "/"), "/")
 	r, ok := s.repos[name]
 	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "/"), ".git/")

@@ -45,6 +45,7 @@ type survey struct {
 	hits     []hit
 	messages map[string]string // of commits and tags, by object
 	pointers []string          // paths of LFS pointers
+	bare     []string          // commits without the trailer
 	names    map[string]bool   // paths that were looked at, which trees repeat from commit to commit
 }
 
@@ -78,6 +79,11 @@ func (p *push) scan(ctx context.Context) error {
 	}
 	if len(v.pointers) > 0 {
 		return &refusal{"it has Git LFS pointers", append([]string{noLFS}, limitLines(v.pointers)...)}
+	}
+	if len(v.bare) > 0 {
+		return &refusal{"a commit lacks the trailer", append(limitLines(v.bare),
+			"every commit has to end with the line "+p.s.config.Trailer,
+			fmt.Sprintf("git commit --amend --no-edit --trailer %q adds it to the last commit, git rebase --exec with that to earlier ones; then push again", p.s.config.Trailer))}
 	}
 	return nil
 }
@@ -193,11 +199,8 @@ func (v *survey) object(o object, content io.Reader) error {
 		if err != nil {
 			return err
 		}
-		if _, message, ok := bytes.Cut(raw, []byte("\n\n")); ok {
-			v.mu.Lock()
-			v.messages[o.oid] = strings.TrimSpace(string(message))
-			v.mu.Unlock()
-		}
+		_, message, _ := bytes.Cut(raw, []byte("\n\n"))
+		v.message(o, strings.TrimSpace(string(message)))
 		return v.look("a "+o.kind+"'s message or header", o, bytes.NewReader(raw))
 	case "tree":
 		raw, err := io.ReadAll(content)
@@ -217,6 +220,30 @@ func (v *survey) object(o object, content io.Reader) error {
 		return v.blob(o, content)
 	}
 	return errors.New("cannot look at an object of the kind " + shown(o.kind))
+}
+
+// message keeps what a commit or a tag says, and notes a commit that does not end as it has to.
+func (v *survey) message(o object, text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if text != "" {
+		v.messages[o.oid] = text
+	}
+	if want := v.p.s.config.Trailer; want != "" && o.kind == "commit" && !hasTrailer(text, want) {
+		v.bare = append(v.bare, "commit "+o.oid[:10])
+	}
+}
+
+// hasTrailer reports whether the last paragraph of a message has the line.
+func hasTrailer(message, want string) bool {
+	last := message[strings.LastIndex(message, "\n\n")+1:]
+	token, value, _ := strings.Cut(want, ": ")
+	for line := range strings.SplitSeq(last, "\n") {
+		if t, v, ok := strings.Cut(line, ":"); ok && strings.EqualFold(t, token) && strings.TrimSpace(v) == strings.TrimSpace(value) {
+			return true
+		}
+	}
+	return false
 }
 
 // lfsPointer begins a file that stands for another one, which is stored elsewhere.
