@@ -57,7 +57,10 @@ func TestWithoutAHostKeyNothingIsDialled(t *testing.T) {
 	url, _ := w.serve(func(c *gitgate.Config, _ *gitgate.Deps) { c.Repos[0].HostKey = "" })
 	before := len(w.up.Commands())
 	w.fails("", "ssh-keyscan -p "+w.up.Port+" 127.0.0.1", "ls-remote", url+"/app/")
-	w.fails("", "ssh-keyscan", "push", url+"/app/")
+	dir := t.TempDir()
+	gatetest.Git(t, dir, "init", "-q")
+	w.commit(dir, "a", "a\n", "a")
+	w.fails(dir, "ssh-keyscan", "push", url+"/app/", own)
 	if n := len(w.up.Commands()) - before; n != 0 {
 		t.Errorf("%d commands were run", n)
 	}

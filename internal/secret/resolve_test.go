@@ -98,8 +98,8 @@ func TestCommandEndsWithTheContextAndItsChildren(t *testing.T) {
 }
 
 func TestExposed(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "token")
 	for mode, want := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o604: true} {
+		path := filepath.Join(t.TempDir(), "token")
 		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}

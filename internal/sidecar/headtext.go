@@ -48,16 +48,20 @@ func caseless(head *egress.Head) []byte {
 }
 
 // byName are the values of the fields that an agent made up, in the order of their names, which is
-// how whoever reads them puts them together; nil where they stand in that order.
+// how whoever reads them puts them together; nil where they stand in that order with nothing between.
 func byName(head *egress.Head) []byte {
 	var fields []egress.Field
+	apart, ordinary := false, false
 	for i := range head.Header {
-		if !ordinaryField(head.Header[i].Name) {
-			fields = append(fields, head.Header[i])
+		if ordinaryField(head.Header[i].Name) {
+			ordinary = len(fields) > 0
+			continue
 		}
+		apart = apart || ordinary
+		fields = append(fields, head.Header[i])
 	}
 	order := func(a, b egress.Field) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) }
-	if slices.IsSortedFunc(fields, order) {
+	if !apart && slices.IsSortedFunc(fields, order) {
 		return nil
 	}
 	slices.SortStableFunc(fields, order)

@@ -46,6 +46,9 @@ func TestASecretDoesNotLeaveByAnyPartOfARequest(t *testing.T) {
 			"split": func() (int, string) {
 				return send(t, client, "https://example.com/x", "", "X-A", secret[:len(secret)/2], "X-B", secret[len(secret)/2:])
 			},
+			"split around what every client sends": func() (int, string) {
+				return send(t, client, "https://example.com/x", "", "A-First", secret[:len(secret)/2], "Content-Type", "text/plain", "Z-Last", secret[len(secret)/2:])
+			},
 		} {
 			status, answer := try()
 			if status != 403 || !strings.Contains(answer, `"layer": "dlp"`) || strings.Contains(answer, secret) {

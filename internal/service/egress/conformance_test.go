@@ -99,6 +99,9 @@ func TestH2Spec(t *testing.T) {
 		t.Fatal(err)
 	}
 	command := func(args ...string) *exec.Cmd {
+		if built := os.Getenv("BOT_BOTTLE_TEST_H2SPEC"); built != "" { // where modules cannot be had
+			return exec.CommandContext(t.Context(), built, args...)
+		}
 		cmd := exec.CommandContext(t.Context(), "go", append([]string{"tool", "-modfile=tools/h2spec/go.mod", "h2spec"}, args...)...)
 		cmd.Dir = root
 		return cmd

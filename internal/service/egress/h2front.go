@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,7 +150,8 @@ func (c *streamControl) until(t time.Time) {
 func requestH2(r *http.Request) *request {
 	rq := &request{proto: "h2", method: r.Method, authority: r.Host, target: r.RequestURI, length: r.ContentLength}
 	rq.header = make(Header, 0, len(r.Header)+2)
-	for name, values := range r.Header {
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) { // the same request looks the same each time
+		values := r.Header[name]
 		if name == "Cookie" && len(values) > 1 { // RFC 9113 §8.2.3
 			values = []string{strings.Join(values, "; ")}
 		}

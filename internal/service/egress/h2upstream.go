@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,8 +167,8 @@ func (b *h2body) Close() error {
 
 func fieldsOf(h http.Header) Header {
 	var fields Header
-	for name, values := range h {
-		for _, value := range values {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, value := range h[name] {
 			fields = append(fields, Field{name, value})
 		}
 	}
