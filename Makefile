@@ -3,6 +3,8 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PACKAGES ?= ./...
 TEST_TIMEOUT ?= 9m
+FUZZTIME ?= 10m
+SOAKTIME ?= 1m
 
 # Static everywhere, and no C compiler needed.
 export CGO_ENABLED := 0
@@ -38,6 +40,18 @@ test: ## vet and test; PACKAGES=./internal/... for fewer
 	go list $(PACKAGES) | grep -v '/internal/e2e$$' | xargs -r go test -timeout $(TEST_TIMEOUT)
 	# Alone: it looks for what is left on the whole machine.
 	go list $(PACKAGES) | grep '/internal/e2e$$' | xargs -r go test -timeout 15m $(if $(RUN),-run '$(RUN)')
+
+.PHONY: fuzz
+fuzz: ## fuzz what reads the agent's bytes, FUZZTIME=10m for each target
+	for target in egress/FuzzHTTP1Front egress/FuzzRequestHead egress/FuzzClientHello \
+	  policy/FuzzCanonicalHost policy/FuzzCanonicalTarget policy/FuzzDecideAgreesWithANaiveMatcher; do \
+	  case $$target in egress/*) package=./internal/service/egress ;; *) package=./internal/policy ;; esac; \
+	  go test -run '^$$' -fuzz "^$${target#*/}\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	done
+
+.PHONY: soak
+soak: ## a thousand streams through the egress with aborts on both sides, for SOAKTIME=1m
+	BOT_BOTTLE_TEST_SOAK=$(SOAKTIME) go test -count 1 -v -run '^TestManyStreamsWithAborts$$' ./internal/service/egress
 
 .PHONY: bench
 bench: ## measure beside peers and print the ratios; WRITE=docs/performance.md records them

@@ -116,12 +116,7 @@ func (c *agentConn) peek(limit int, done func([]byte) bool) ([]byte, error) {
 }
 
 // reset closes so that the peer sees a refused connection and not an empty answer.
-func (c *agentConn) reset() {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	_ = c.Close()
-}
+func (c *agentConn) reset() { reset(c.Conn) }
 
 // gone reports whether the peer has closed its side, without reading.
 func (c *agentConn) gone() bool {

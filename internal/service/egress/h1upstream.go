@@ -340,6 +340,27 @@ func (noBody) Close() error             { return nil }
 
 // socketOf finds the socket below TLS and our own wrappers.
 func socketOf(conn net.Conn) (rawSocket, bool) {
+	tcp := below(conn)
+	if tcp == nil {
+		return nil, false
+	}
+	sys, err := tcp.SyscallConn()
+	return sys, err == nil
+}
+
+// reset closes so that the peer sees a connection that was cut, and no end.
+func reset(conn net.Conn) {
+	tcp := below(conn)
+	if tcp == nil {
+		_ = conn.Close()
+		return
+	}
+	_ = tcp.SetLinger(0)
+	_ = tcp.Close() // without a word of TLS
+}
+
+// below is the TCP connection under TLS and our own wrappers, or nil.
+func below(conn net.Conn) *net.TCPConn {
 	for {
 		switch c := conn.(type) {
 		case *tls.Conn:
@@ -349,10 +370,9 @@ func socketOf(conn net.Conn) (rawSocket, bool) {
 		case *agentConn:
 			conn = c.Conn
 		case *net.TCPConn:
-			sys, err := c.SyscallConn()
-			return sys, err == nil
+			return c
 		default:
-			return nil, false
+			return nil
 		}
 	}
 }

@@ -50,21 +50,23 @@ func (s *Server) newH2Conn(g *generation, to destination, raw net.Conn) (*h2conn
 func (g *generation) stream(to destination) *h2conn {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var usable *h2conn
-	alive := g.streams[to][:0]
-	for _, conn := range g.streams[to] {
-		if conn.cc.State().Closed {
-			continue
-		}
-		alive = append(alive, conn)
-		if usable == nil && conn.cc.ReserveNewRequest() {
-			usable = conn
+	for _, conn := range g.living(to) {
+		if conn.cc.ReserveNewRequest() {
+			return conn
 		}
 	}
-	if g.streams[to] = alive; len(alive) == 0 {
+	return nil
+}
+
+// living forgets the connections that have ended, and returns the others. The caller holds g.mu.
+func (g *generation) living(to destination) []*h2conn {
+	alive := slices.DeleteFunc(g.streams[to], func(conn *h2conn) bool { return conn.cc.State().Closed })
+	if len(alive) == 0 {
 		delete(g.streams, to)
+		return nil
 	}
-	return usable
+	g.streams[to] = alive
+	return alive
 }
 
 // finish lets the streams that are open end, and takes no more.

@@ -120,3 +120,12 @@ type replayConn struct {
 }
 
 func (c *replayConn) Read(p []byte) (int, error) { return c.br.Read(p) }
+
+// CloseWrite ends one direction, as the connection below does it.
+func (c *replayConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return net.ErrClosed
+	}
+	return half.CloseWrite()
+}

@@ -9,62 +9,105 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/bot-bottle/bot-bottle/internal/audit"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 	"github.com/bot-bottle/bot-bottle/internal/service/egress"
 )
 
-// pattern yields n bytes that tell their own place; the end of it is an error where broken is set.
+// pattern yields n bytes that nobody else's key yields; the end of it is an error where broken is set.
 type pattern struct {
-	n, at  int
+	left   int
 	broken bool
+	source *rand.ChaCha8
+}
+
+func newPattern(key uint64, n int) *pattern {
+	var seed [32]byte
+	for i := range 8 {
+		seed[i] = byte(key >> (8 * i))
+	}
+	return &pattern{left: n, source: rand.NewChaCha8(seed)}
 }
 
 func (p *pattern) Read(b []byte) (int, error) {
-	if p.at == p.n {
+	if p.left == 0 {
 		if p.broken {
 			return 0, errors.New("given up on purpose")
 		}
 		return 0, io.EOF
 	}
-	n := min(len(b), p.n-p.at)
-	for i := range n {
-		b[i] = byte(p.at+i) ^ byte((p.at+i)>>8)
-	}
-	p.at += n
+	n, _ := p.source.Read(b[:min(len(b), p.left)])
+	p.left -= n
 	return n, nil
 }
 
-// verify reads a pattern to its end and returns how much came.
-func verify(r io.Reader) (int, error) {
+var errWrongByte = errors.New("a byte is wrong")
+
+// verify reads the pattern of a key to its end and returns how much came.
+func verify(r io.Reader, key uint64) (int, error) {
 	buf, want := make([]byte, 16<<10), make([]byte, 16<<10)
-	own := &pattern{n: 1 << 30}
+	own, total := newPattern(key, 1<<40), 0
 	for {
 		n, err := r.Read(buf)
-		_, _ = io.ReadFull(own, want[:n])
+		_, _ = own.Read(want[:n])
 		if string(buf[:n]) != string(want[:n]) {
-			return own.at, errors.New("a byte is wrong")
+			return total, errWrongByte
 		}
-		if err == io.EOF {
-			return own.at, nil
-		}
-		if err != nil {
-			return own.at, err
+		total += n
+		switch err {
+		case nil:
+		case io.EOF:
+			return total, nil
+		default:
+			return total, err
 		}
 	}
 }
 
-// soak is what the two sides found wrong.
+// kind is one sort of stream, of which a client has one at a time.
+type kind struct {
+	name string
+	host string // whose upstream speaks HTTP/1 or HTTP/2
+	h2   bool   // of the agent
+	run  func(s *soak, st *stream)
+}
+
+// stream is one of them: how it goes is drawn before it begins.
+type stream struct {
+	kind
+	client *http.Client
+	how    how
+	key    uint64 // of its bytes
+	random *rand.Rand
+}
+
+// how a stream goes.
+type how int
+
+const (
+	whole how = iota
+	denied
+	agentLeaves
+	upstreamLeaves
+	hows
+)
+
+// soak is what a thousand streams share.
 type soak struct {
-	done, aborted, refused atomic.Int64
-	mu                     sync.Mutex // guards wrong
-	wrong                  []string
+	w            *world
+	streams      int
+	mu           sync.Mutex // guards what follows
+	wrong        []string
+	counts       map[string]*[hows]int
+	noes         int // that the agents were told
+	logged       int
+	deniedLogged int
 }
 
 func (s *soak) fail(format string, args ...any) {
@@ -75,184 +118,163 @@ func (s *soak) fail(format string, args ...any) {
 	}
 }
 
-// answer is the upstream: it verifies what comes, sends what is asked for, and breaks off where
-// the path says so.
-func (s *soak) answer(w http.ResponseWriter, r *http.Request) {
-	if !strings.HasPrefix(r.URL.Path, "/ok/") {
-		s.fail("the upstream saw %s", r.URL.Path)
+func (s *soak) count(st *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.counts[st.name] == nil {
+		s.counts[st.name] = &[hows]int{}
 	}
-	n, err := verify(r.Body)
-	if declared, _ := strconv.Atoi(r.Header.Get("X-Size")); err == nil && n != declared {
-		s.fail("an upload of %d bytes ended well after %d", declared, n)
+	s.counts[st.name][st.how]++
+	if st.how == denied {
+		s.noes++
 	}
-	size, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/ok/"))
-	broken := r.URL.RawQuery == "break"
-	if broken {
-		_, _ = io.Copy(w, &pattern{n: size / 2})
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	}
-	_, _ = io.Copy(w, &pattern{n: size})
 }
 
-// ask makes one request of a random kind.
-func (s *soak) ask(ctx context.Context, client *http.Client, random *rand.Rand) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	size, up := random.IntN(200_000), random.IntN(100_000)
-	path, method, query := "/ok/", http.MethodGet, ""
-	var body io.Reader = http.NoBody
-	kind := random.IntN(6)
-	switch kind {
-	case 0:
-		path = "/no/"
-	case 1:
-		query = "?break"
-	case 2, 3:
-		method, body = http.MethodPost, &pattern{n: up, broken: kind == 3}
-	default:
-		up = 0
+// judge holds each line of the audit log against what its path or name must meet.
+func (s *soak) judge(e audit.Event) {
+	no := strings.HasPrefix(e.Path, "/no/") || e.Host == "denied.example"
+	policyDenied := e.Verdict == "deny" && e.Layer == policy.LayerEgress
+	s.mu.Lock()
+	s.logged++
+	if policyDenied {
+		s.deniedLogged++
 	}
-	if method == http.MethodGet {
-		up = 0
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "https://allowed.example"+path+strconv.Itoa(size)+query, body)
-	if err != nil {
-		s.fail("%v", err)
-		return
-	}
-	declared := up
-	if kind == 3 {
-		declared++ // it never comes to that
-	}
-	req.Header.Set("X-Size", strconv.Itoa(declared))
-	resp, err := client.Do(req)
-	if err != nil {
-		s.aborted.Add(1)
-		return
-	}
-	defer func() { _ = resp.Body.Close() }()
-	s.judge(resp, kind, size, cancel)
-}
-
-func (s *soak) judge(resp *http.Response, kind, size int, cancel func()) {
+	s.mu.Unlock()
 	switch {
-	case kind == 0:
-		if resp.StatusCode != http.StatusForbidden {
-			s.fail("a denied path was answered %d", resp.StatusCode)
-		}
-		s.refused.Add(1)
-		_, _ = io.Copy(io.Discard, resp.Body)
-		return
-	case kind == 3:
-		s.aborted.Add(1) // answered before it noticed; half a request may be refused
-		return
-	case kind == 1 && resp.StatusCode == http.StatusBadGateway:
-		s.aborted.Add(1)
-		return
-	case resp.StatusCode != http.StatusOK:
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
-		s.fail("kind %d was answered %d %s", kind, resp.StatusCode, text)
-		return
+	case no != policyDenied:
+		s.fail("the audit log has %s (%s) for %s %s%s", e.Verdict, e.Layer, e.Proto, e.Host, e.Path)
+	case e.Verdict != "allow" && !policyDenied && e.Layer != policy.LayerProtocol:
+		s.fail("the audit log has %s (%s: %s) for %s %s%s", e.Verdict, e.Layer, e.Reason, e.Proto, e.Host, e.Path)
 	}
-	if kind == 4 { // the agent leaves in the middle
-		_, _ = io.CopyN(io.Discard, resp.Body, int64(size/2))
-		cancel()
-		s.aborted.Add(1)
-		return
-	}
-	n, err := verify(resp.Body)
-	switch {
-	case err == nil && (n != size || kind == 1):
-		s.fail("kind %d: an answer of %d bytes ended well after %d", kind, size, n)
-	case err != nil && kind != 1:
-		s.fail("kind %d: an answer broke off after %d of %d bytes: %v", kind, n, size, err)
-	}
-	s.done.Add(1)
 }
 
-// TestManyStreamsWithAborts runs a thousand streams at once over HTTP/1 and HTTP/2, with aborts
-// of both sides at random. BOT_BOTTLE_TEST_SOAK sets for how long, such as 1m; else it is short.
+func (s *soak) policy(h1, h2 *upstream, database string) policy.Set {
+	ok := []policy.Match{{Paths: []policy.PathMatch{{Type: "prefix", Value: "/ok/"}}}}
+	return policy.Set{Log: "full", Routes: []policy.Route{
+		{Host: "one.example", ConnectTo: h1.address(), Matches: ok},
+		{Host: "two.example", ConnectTo: h2.address(), Matches: ok},
+		{Host: "through.example", ConnectTo: h1.address(), TLS: policy.TLSPassthrough},
+		{Host: "db.example", ConnectTo: database, Protocol: policy.ProtocolTCP, Ports: []uint16{5432}},
+	}}
+}
+
+// TestManyStreamsWithAborts runs streams of every sort at once, with aborts of both sides and
+// refusals at random: no verdict is wrong, no body is cut short unsaid, nothing is left behind.
+// BOT_BOTTLE_TEST_SOAK sets for how long, such as 1m, and then there are a thousand.
 func TestManyStreamsWithAborts(t *testing.T) {
-	length, streams := 2*time.Second, 200
+	length, s := 2*time.Second, &soak{streams: 200, counts: map[string]*[hows]int{}}
 	if text := os.Getenv("BOT_BOTTLE_TEST_SOAK"); text != "" {
 		var err error
 		if length, err = time.ParseDuration(text); err != nil {
 			t.Fatal(err)
 		}
-		streams = 1000
+		s.streams = 1000
 	}
-	for _, back := range []bool{false, true} {
-		t.Run(fmt.Sprintf("upstream h2=%v", back), func(t *testing.T) {
-			s := &soak{}
-			up := newUpstream(t, back, true, s.answer)
-			up.quiet.Store(true)
-			w := newWorld(t, setup{
-				names:  names{"allowed.example"},
-				set:    policy.Set{Routes: []policy.Route{{Host: "allowed.example", ConnectTo: up.address(), Matches: []policy.Match{{Paths: []policy.PathMatch{{Type: "prefix", Value: "/ok/"}}}}}}},
-				limits: egress.Limits{Connections: 4 * streams, PooledIdle: 200 * time.Millisecond},
-			})
-			clients := []*http.Client{w.client(t, false), w.client(t, true), w.client(t, true)}
-			for _, c := range clients {
-				c.Timeout = 0
-			}
-			for range 20 { // pools and caches fill before the measure
-				s.ask(t.Context(), clients[0], rand.New(rand.NewPCG(1, 1)))
-			}
-			w.records.forget()
-			goroutines, files, memory := runtime.NumGoroutine(), descriptors(t), heap()
-			s.run(t, clients, streams, length/2)
-			for _, c := range clients {
-				c.CloseIdleConnections()
-			}
-			for _, text := range s.wrong {
-				t.Error(text)
-			}
-			decided := int64(len(w.records.all()))
-			t.Logf("%d streams for %s: %d whole, %d aborted, %d refused, %d lines in the audit log", streams, length/2, s.done.Load(), s.aborted.Load(), s.refused.Load(), decided)
-			if s.done.Load() == 0 || s.aborted.Load() == 0 || s.refused.Load() == 0 {
-				t.Error("something was never tried")
-			}
-			w.records.forget()
-			settled(t, "goroutines", goroutines+30, runtime.NumGoroutine)
-			settled(t, "descriptors", files+30, func() int { return descriptors(t) })
-			settled(t, "MiB of memory", int(memory>>20)+24, func() int { return int(heap() >> 20) })
-		})
+	h1, h2 := newUpstream(t, false, true, s.answer), newUpstream(t, true, true, s.answer)
+	h1.quiet.Store(true)
+	h2.quiet.Store(true)
+	s.w = newWorld(t, setup{
+		names:  names{"one.example", "two.example", "through.example", "db.example", "denied.example"},
+		set:    s.policy(h1, h2, rawUpstream(t, s.database)),
+		limits: egress.Limits{Connections: 4 * s.streams, PooledIdle: 200 * time.Millisecond},
+	})
+	s.w.records.instead = s.judge
+	clients := s.clients(t)
+	quiet := func() {
+		for _, c := range clients {
+			c.CloseIdleConnections()
+		}
 	}
+	s.run(t, clients, len(clients), 100*time.Millisecond) // pools and caches fill before the measure
+	before := s.rest(t, measure{}, quiet)
+	s.counts, s.noes, s.logged, s.deniedLogged = map[string]*[hows]int{}, 0, 0, 0
+	s.run(t, clients, s.streams, length)
+	after := s.rest(t, before, quiet)
+	s.report(t, length, before, after)
 }
 
+// run keeps so many streams open for a while, and then lets each end.
 func (s *soak) run(t *testing.T, clients []*http.Client, streams int, length time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	var all sync.WaitGroup
+	list := kinds()
 	for i := range streams {
 		all.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(i), 7))
-			for ctx.Err() == nil {
-				s.ask(context.WithoutCancel(ctx), clients[i%len(clients)], random)
+			random, k := rand.New(rand.NewPCG(uint64(i), 7)), list[i%len(list)]
+			for n := i / len(list); ctx.Err() == nil; n++ {
+				k.run(s, &stream{k, clients[i%len(list)], how(n % int(hows)), random.Uint64(), random})
 			}
 		})
 	}
 	all.Wait()
 }
 
-// settled waits until a measure is back to what it was, about.
-func settled(t *testing.T, what string, most int, measure func() int) {
+func (s *soak) report(t *testing.T, length time.Duration, before, after measure) {
 	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, text := range s.wrong {
+		t.Error(text)
+	}
+	if s.noes != s.deniedLogged {
+		t.Errorf("the agents were refused %d times, and the audit log has %d", s.noes, s.deniedLogged)
+	}
+	total := 0
+	for _, k := range kinds() {
+		n := s.counts[k.name]
+		if n == nil || slices.Contains(n[:], 0) {
+			t.Errorf("%s: something was never tried: %v", k.name, n)
+			continue
+		}
+		total += n[whole] + n[denied] + n[agentLeaves] + n[upstreamLeaves]
+		t.Logf("%s: %d whole, %d refused, %d left by the agent, %d by the upstream", k.name, n[whole], n[denied], n[agentLeaves], n[upstreamLeaves])
+	}
+	t.Logf("%d at once for %s: %d in all, %d lines in the audit log", s.streams, length, total, s.logged)
+	t.Logf("before: %s; after: %s", before, after)
+}
+
+// measure is what a process holds.
+type measure struct {
+	goroutines, files int
+	heap              int64
+}
+
+func (m measure) String() string {
+	return fmt.Sprintf("%d goroutines, %d descriptors, %.1f MiB", m.goroutines, m.files, float64(m.heap)/(1<<20))
+}
+
+// exceeds allows for what grows for good, such as the buckets of a map.
+func (m measure) exceeds(before measure) bool {
+	return m.goroutines > before.goroutines || m.files > before.files || m.heap > before.heap+2<<20
+}
+
+// rest waits until no more is held than before, or for the zero value until it no longer shrinks.
+// An HTTP/2 connection's timers hold its memory for half a minute longer.
+func (s *soak) rest(t *testing.T, before measure, quiet func()) measure {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(2 * patience)
-	for {
-		now := measure()
-		if now <= most {
-			return
+	deadline := time.After(6 * patience)
+	var last measure
+	for same := 0; ; {
+		quiet()
+		_ = heap() // what pools hold is let go by the second collection
+		now := measure{runtime.NumGoroutine(), descriptors(t), heap()}
+		if now.goroutines == last.goroutines && now.files == last.files && now.heap > last.heap-64<<10 {
+			same++
+		} else {
+			same = 0
+		}
+		if last = now; before == (measure{}) && same >= 10 || before != (measure{}) && !now.exceeds(before) {
+			return now
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Errorf("%d %s, want at most %d", now, what, most)
-			return
+			t.Errorf("left behind: %s, at first there were %s", now, before)
+			return now
 		}
 	}
 }

@@ -2,7 +2,6 @@ package egress
 
 import (
 	"context"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -38,37 +37,64 @@ func (s *Server) splice(ctx context.Context, base *agentConn, a *arrival, route 
 	t.relay(ctx, base, up)
 }
 
-// relay moves bytes both ways until both directions have ended.
+// relay moves bytes both ways until both directions have ended. A direction that did not come to
+// its end is cut: the one who reads it sees a reset, and never an end that the other did not say.
 func (t *tunnel) relay(ctx context.Context, agent *agentConn, up net.Conn) {
 	s := t.s
-	closeBoth := func() {
-		_ = up.Close()
-		_ = agent.Close()
-	}
-	stop := context.AfterFunc(ctx, closeBoth)
-	defer stop()
-	defer closeBoth()
-	agent.unbounded()
-	quiet := watchSilence(s.deps.Now, t.silence, closeBoth)
-	defer quiet.stop()
 	var sent, received atomic.Int64
+	out := half{from: agent, to: up, moved: &sent, total: &s.sent}
+	in := half{from: up, to: agent.Conn, moved: &received, total: &s.received}
+	cut := func() {
+		out.cut()
+		in.cut()
+	}
+	stop := context.AfterFunc(ctx, cut)
+	defer stop()
+	defer cut()
+	agent.unbounded()
+	quiet := watchSilence(s.deps.Now, t.silence, cut)
+	defer quiet.stop()
 	var wg sync.WaitGroup
-	var outErr error
 	wg.Go(func() {
-		_, outErr = s.copyBody(up, &meter{quiet.hearing(agent), &sent, &s.sent}, nil)
-		endHalf(outErr, up, closeBoth)
+		if out.move(s, quiet) != nil {
+			cut()
+		}
 	})
-	_, inErr := s.copyBody(agent, &meter{quiet.hearing(up), &received, &s.received}, nil)
-	endHalf(inErr, agent.Conn, closeBoth)
+	if in.move(s, quiet) != nil {
+		cut()
+	}
 	wg.Wait()
 	t.event.Sent, t.event.Received = sent.Load(), received.Load()
-	t.ended(ctx, firstBlocked(outErr, inErr))
+	t.ended(ctx, firstBlocked(out.err, in.err))
 }
 
-// endHalf passes a half-close on; any error ends both directions.
-func endHalf(err error, to io.Writer, closeBoth func()) {
-	half, ok := to.(interface{ CloseWrite() error })
-	if err != nil || !ok || half.CloseWrite() != nil {
-		closeBoth()
+// half is one direction of a tunnel.
+type half struct {
+	from, to net.Conn
+	moved    *atomic.Int64
+	total    *budget
+	ended    atomic.Bool // by the one who sends, and passed on
+	err      error
+}
+
+// move carries what comes, and the end of it.
+func (h *half) move(s *Server, quiet *silence) error {
+	if _, h.err = s.copyBody(h.to, &meter{quiet.hearing(h.from), h.moved, h.total}, nil); h.err != nil {
+		return h.err
 	}
+	way, ok := h.to.(interface{ CloseWrite() error })
+	if !ok {
+		return net.ErrClosed
+	}
+	h.ended.Store(true)
+	return way.CloseWrite()
+}
+
+// cut closes the end that is written to.
+func (h *half) cut() {
+	if h.ended.Load() {
+		_ = h.to.Close()
+		return
+	}
+	reset(h.to)
 }

@@ -86,6 +86,55 @@ func database(t *testing.T, addr string, limits egress.Limits) *world {
 	})
 }
 
+// Who reads until the end must not take a connection that broke for one that ended.
+func TestATunnelThatIsCutIsSeenToBeCut(t *testing.T) {
+	for name, open := range tcpWays() {
+		t.Run(name+", by the upstream", func(t *testing.T) {
+			w := database(t, rawUpstream(t, func(conn net.Conn) {
+				_, _ = io.WriteString(conn, "half of")
+				_, _ = io.ReadFull(conn, make([]byte, 1))
+				_ = conn.(*net.TCPConn).SetLinger(0)
+			}), egress.Limits{})
+			conn, err := open(t, w, "db.example", 5432)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(conn, make([]byte, 7)); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.WriteString(conn, "?")
+			if more, err := io.ReadAll(conn); err == nil {
+				t.Errorf("it ended well after %q", more)
+			}
+		})
+		t.Run(name+", by the agent", func(t *testing.T) {
+			saw := make(chan error, 1)
+			w := database(t, rawUpstream(t, func(conn net.Conn) {
+				_, _ = io.WriteString(conn, "?")
+				_, err := io.ReadAll(conn)
+				saw <- err
+			}), egress.Limits{})
+			conn, err := open(t, w, "db.example", 5432)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.WriteString(conn, "half of")
+			if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			cut := conn
+			if b, ok := conn.(*buffered); ok {
+				cut = b.Conn
+			}
+			_ = cut.(*net.TCPConn).SetLinger(0)
+			_ = cut.Close()
+			if err := <-saw; err == nil {
+				t.Error("the upstream saw an end")
+			}
+		})
+	}
+}
+
 func TestATCPRouteCarriesAServerThatSpeaksFirst(t *testing.T) {
 	for name, open := range tcpWays() {
 		t.Run(name, func(t *testing.T) {

@@ -94,6 +94,9 @@ func (g *generation) sweep(before time.Time) {
 			delete(g.idle, to)
 		}
 	}
+	for to := range g.streams {
+		g.living(to)
+	}
 	g.mu.Unlock()
 	for _, conn := range old {
 		_ = conn.Close()

@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,7 +66,7 @@ func newDoorway(t testing.TB) *doorway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &doorway{inner: inner, ready: make(chan net.Conn), done: make(chan struct{}), dst: map[net.Conn]netip.AddrPort{}}
+	return &doorway{inner: inner, ready: make(chan net.Conn, 1024), done: make(chan struct{}), dst: map[net.Conn]netip.AddrPort{}}
 }
 
 func (d *doorway) Accept() (net.Conn, error) {
@@ -77,7 +79,18 @@ func (d *doorway) Accept() (net.Conn, error) {
 }
 
 func (d *doorway) Close() error {
-	d.once.Do(func() { close(d.done); _ = d.inner.Close() })
+	d.once.Do(func() {
+		close(d.done)
+		_ = d.inner.Close()
+		for {
+			select {
+			case conn := <-d.ready:
+				_ = conn.Close()
+			default:
+				return
+			}
+		}
+	})
 	return nil
 }
 
@@ -121,13 +134,15 @@ func (d *doorway) dial(dst netip.AddrPort) (net.Conn, error) {
 type upstream struct {
 	*httptest.Server
 	quiet atomic.Bool // records nothing
-	mu    sync.Mutex  // guards seen
+	mu    sync.Mutex  // guards what follows
 	seen  []*http.Request
+	open  int           // connections
+	ended chan struct{} // closed when the next of them ends
 }
 
 func newUpstream(t testing.TB, h2, secured bool, handler http.HandlerFunc) *upstream {
 	t.Helper()
-	u := &upstream{}
+	u := &upstream{ended: make(chan struct{})}
 	u.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !u.quiet.Load() {
 			u.mu.Lock()
@@ -137,6 +152,8 @@ func newUpstream(t testing.TB, h2, secured bool, handler http.HandlerFunc) *upst
 		handler(w, r)
 	}))
 	u.EnableHTTP2 = h2
+	u.Config.ConnState = u.follow
+	u.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that were given up
 	if secured {
 		authority := outsideCA(t)
 		u.TLS = &tls.Config{
@@ -148,6 +165,19 @@ func newUpstream(t testing.TB, h2, secured bool, handler http.HandlerFunc) *upst
 	}
 	t.Cleanup(u.Close)
 	return u
+}
+
+func (u *upstream) follow(_ net.Conn, state http.ConnState) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		u.open++
+	case http.StateClosed, http.StateHijacked:
+		u.open--
+		close(u.ended)
+		u.ended = make(chan struct{})
+	}
 }
 
 func (u *upstream) requests() []*http.Request {
@@ -171,12 +201,17 @@ func outsideCA(t testing.TB) *ca.CA {
 }
 
 type records struct {
-	mu      sync.Mutex // guards what follows
+	instead func(audit.Event) // takes the events where it is set, before the first of them
+	mu      sync.Mutex        // guards what follows
 	events  []audit.Event
 	changed chan struct{} // closed at the next event; nil where nobody waits
 }
 
 func (r *records) Record(e audit.Event) {
+	if r.instead != nil {
+		r.instead(e)
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, e)
@@ -239,12 +274,12 @@ func (n names) NameOf(addr netip.Addr) (string, bool) {
 
 func synthetic(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, 1, byte(i + 1)}) }
 
+func (n names) place(name string) int { return slices.Index(n, name) }
+
 func (n names) address(t testing.TB, name string) netip.Addr {
 	t.Helper()
-	for i, one := range n {
-		if one == name {
-			return synthetic(i)
-		}
+	if i := n.place(name); i >= 0 {
+		return synthetic(i)
 	}
 	addr, err := netip.ParseAddr(name)
 	if err != nil {
