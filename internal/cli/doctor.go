@@ -97,6 +97,9 @@ func (a *App) diagnose(found []finding, asJSON bool) error {
 		if text == "" {
 			text = f.Fix
 		}
+		if text == "" {
+			text = "does not work here"
+		}
 		_, _ = fmt.Fprintf(a.Out, "%s %s %s: %s\n", mark[f.Works], f.Kind, f.Name, text)
 		if f.Capabilities == nil {
 			continue

@@ -136,7 +136,7 @@ func certificates(raw []byte) error {
 // anything.
 func (m *maker) tokens() {
 	seen := map[string]bool{}
-	check := func(ref, host string) {
+	check := func(ref, host, what string) {
 		if ref == "" || strings.HasPrefix(ref, "literal:") || seen[ref] {
 			return
 		}
@@ -145,20 +145,20 @@ func (m *maker) tokens() {
 		switch {
 		case !has:
 			if v, ok := m.host.Getenv(ref); !ok || v == "" {
-				m.problem(fault.NotFound, m.tokenHint(ref, host), "the token for %s is missing: the host variable %s is not set", host, ref)
+				m.problem(fault.NotFound, m.tokenHint(ref, host), "%s is missing: the host variable %s is not set", what, ref)
 			}
 		case scheme == "file":
 			if _, err := os.Stat(m.host.expand(rest)); err != nil {
-				m.problem(fault.NotFound, "make that file, or change the token_ref", "the token for %s is missing: %v", host, err)
+				m.problem(fault.NotFound, "make that file, or name another place", "%s is missing: %v", what, err)
 			}
 		}
 	}
 	for _, r := range m.out.Plan.Egress.Routes {
 		if r.Auth != nil {
-			check(r.Auth.TokenRef, r.Host)
+			check(r.Auth.TokenRef, r.Host, "the token for "+r.Host)
 		}
 	}
-	check(m.out.Plan.Egress.UpstreamProxy, "egress.upstream_proxy")
+	check(m.out.Plan.Egress.UpstreamProxy, "", "the value of egress.upstream_proxy")
 	m.out.Tokens = slices.Sorted(maps.Keys(seen))
 }
 
