@@ -223,7 +223,7 @@ func places() []place {
 		{"a WebSocket's message", true, func(t *testing.T, c *http.Client, v string) (int, string) {
 			return talk(t, c, websocket.CompressionDisabled, websocket.MessageText, `{"a":"`+v+`"}`)
 		}},
-		{"a deflated message", false, func(t *testing.T, c *http.Client, v string) (int, string) {
+		{"a deflated message", true, func(t *testing.T, c *http.Client, v string) (int, string) {
 			return talk(t, c, websocket.CompressionContextTakeover, websocket.MessageText, strings.Repeat("words and words ", 64)+v)
 		}},
 		{"a binary message", false, func(t *testing.T, c *http.Client, v string) (int, string) {

@@ -20,12 +20,16 @@ type Frames struct {
 	deflated bool
 	dict     []byte
 	within   bool
+	// restored is set by the first redaction of a deflated message: from then on the upstream has
+	// not seen what the sender's compressor refers to, and each message leaves inflated.
+	restored bool
 }
 
-// stretch is where a frame's payload stands in the raw bytes.
+// stretch is where a frame stands in the raw bytes, and its payload.
 type stretch struct {
-	at, n int
-	mask  [4]byte
+	head, at, n int
+	masked      bool
+	mask        [4]byte
 }
 
 // NewFrames wraps the outgoing direction.
@@ -49,6 +53,7 @@ func (f *Frames) Read(p []byte) (int, error) {
 }
 
 func (f *Frames) frame() error {
+	start := len(f.raw)
 	head, err := f.take(2)
 	if err != nil {
 		return err
@@ -98,7 +103,7 @@ func (f *Frames) frame() error {
 		f.opcode, f.deflated = first&0x0f, first&0x40 != 0
 	}
 	f.payload = append(f.payload, clear...)
-	f.where = append(f.where, stretch{at, len(body), mask})
+	f.where = append(f.where, stretch{start, at, len(body), second&0x80 != 0, mask})
 	if f.within = first&0x80 == 0; f.within {
 		return nil
 	}
@@ -147,8 +152,50 @@ func (f *Frames) inflate() error {
 		return errMessage
 	}
 	f.dict = append(f.dict, out...)
-	f.dict = bytes.Clone(f.dict[max(0, len(f.dict)-32<<10):])
-	return f.look(out, false) // its compressor goes on from what it said
+	f.dict = bytes.Clone(f.dict[max(0, len(f.dict)-32<<10):]) // its compressor goes on from what it said
+	if err := f.look(out, f.opcode == 1); err != nil {
+		return err
+	}
+	if f.restored = f.restored || f.changed; f.restored {
+		f.restore(out)
+	}
+	return nil
+}
+
+// restore puts a message that came deflated into one frame as it reads (RFC 7692, section 6: each
+// message may be compressed or not), behind the control frames that stood between its own.
+func (f *Frames) restore(text []byte) {
+	var out []byte
+	end := 0
+	for _, w := range f.where {
+		out = append(out, f.raw[end:w.head]...)
+		end = w.at + w.n
+	}
+	out = append(out, f.raw[end:]...)
+	first := f.where[0]
+	out = appendHead(out, 0x80|f.opcode, first.masked, len(text))
+	if first.masked {
+		out = append(out, first.mask[:]...)
+	}
+	for i, b := range text {
+		out = append(out, b^first.mask[i&3])
+	}
+	f.raw = out
+}
+
+// appendHead writes a frame's head up to its mask.
+func appendHead(to []byte, first byte, masked bool, length int) []byte {
+	second := byte(0)
+	if masked {
+		second = 0x80
+	}
+	switch {
+	case length < 126:
+		return append(to, first, second|byte(length))
+	case length <= 0xffff:
+		return binary.BigEndian.AppendUint16(append(to, first, second|126), uint16(length))
+	}
+	return binary.BigEndian.AppendUint64(append(to, first, second|127), uint64(length))
 }
 
 // Calls passes gRPC's messages (length-prefixed) through, each when it was looked at, so that

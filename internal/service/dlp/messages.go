@@ -25,7 +25,9 @@ type messages struct {
 	raw   []byte
 	ready []byte
 	tail  []byte
-	err   error
+	// changed tells whether the last look replaced something.
+	changed bool
+	err     error
 }
 
 var errMessage = errors.New("the message is too large to be looked at")
@@ -51,10 +53,12 @@ func (m *messages) take(n int) ([]byte, error) {
 // it; else, and where that is not enough, the verdict decides.
 func (m *messages) look(text []byte, changeable bool) error {
 	found := m.scan(text)
+	m.changed = false
 	if len(found) > 0 && changeable && m.Redact {
 		may := func(f Finding) bool { return m.Redactable == nil || m.Redactable(f) }
 		var done []Finding
 		done, found = Replace(text, 0, found, may, func() []Finding { return m.scan(text) })
+		m.changed = len(done) > 0
 		for _, f := range done {
 			if m.Redacted != nil {
 				m.Redacted(f)
