@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func (d Deps) Start(ctx context.Context, l Launch) (Outcome, error) {
 	}
 	exit, err := r.live(ctx)
 	pause("teardown")
-	if uerr := r.undo.Unwind(ctx, unwindLimit); uerr != nil {
+	if uerr := r.undo.Unwind(ctx, unwindLimit); uerr != nil && !r.gone {
 		err = errors.Join(err, uerr)
 	}
 	if l.Ended != nil {
@@ -108,6 +109,7 @@ type running struct {
 	timing  Timing
 	mark    time.Time // changes of the workspace after it are the agent's
 	ran     bool      // the agent was started
+	gone    bool      // the backend went away below it
 	gate    io.Closer // the git gate; nil where there is none
 	java    chan made // the trust store of Java, where the host has one
 }
@@ -254,13 +256,31 @@ func (r *running) agent(ctx context.Context) (backend.Exit, error) {
 	beside()
 	changes()
 	r.farewell(ctx, exit, err)
-	if errors.Is(context.Cause(ctx), errEnded) && err != nil {
-		return exit, fault.New(fault.Unavailable, "cannot go on with %q: %w", r.Plan.ID, errEnded)
+	if err != nil && (errors.Is(context.Cause(ctx), errEnded) || fault.Is(err, fault.Unavailable)) {
+		return exit, r.lost(ctx)
 	}
 	if cause := ctx.Err(); cause != nil && err == nil {
 		return exit, cause
 	}
 	return exit, err
+}
+
+// probeLimit bounds the question whether the backend itself is gone.
+const probeLimit = 5 * time.Second
+
+// lost says why a bottle ended below its agent: with its backend, or by itself. What the backend
+// holds cannot be undone then, and the same reason would be told again.
+func (r *running) lost(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeLimit)
+	defer cancel()
+	found, err := r.Driver.Probe(ctx)
+	i := slices.IndexFunc(found.Problems, func(p backend.Problem) bool { return p.Required })
+	if err != nil || found.Works || i < 0 {
+		return fault.New(fault.Unavailable, "cannot go on with %q: %w", r.Plan.ID, errEnded)
+	}
+	r.gone = true
+	return fault.WithHint(fault.New(fault.Unavailable, "cannot go on with %q: its backend is gone: %s", r.Plan.ID, found.Problems[i].What),
+		"start the backend again (bot-bottle doctor says whether it works), then go on with: bot-bottle resume %s", r.Plan.ID)
 }
 
 // beside starts what runs along with the agent, and returns what ends it.

@@ -30,9 +30,10 @@ import (
 const Variable = "BOT_BOTTLE_TEST_ENGINE"
 
 // Image is a small Debian with the tools that the tests call.
-const Image = "bot-bottle-test:debian"
+const Image = testRepo + ":debian"
 
 const (
+	testRepo   = "bot-bottle-test"
 	startLimit = 60 * time.Second
 	stopLimit  = 30 * time.Second
 )
@@ -80,21 +81,33 @@ func (e *Engine) start() (err error) {
 	if err != nil {
 		return errors.New("there is no dockerd; run scripts/setup test")
 	}
-	bridge, err := e.newBridge()
-	if err != nil {
+	if e.bridge, err = e.newBridge(); err != nil {
 		return err
 	}
 	if e.dir, err = os.MkdirTemp("", "bot-bottle-engine-"); err != nil {
 		return err
 	}
 	e.Socket = filepath.Join(e.dir, "docker.sock")
+	return e.serve(program)
+}
+
+// Restart starts an engine that was killed again, with all it kept.
+func (e *Engine) Restart() error {
+	_ = e.cmd.Wait() // what it was killed with is no news
+	// Its containerd dies with it, and is taken for alive where nobody reaps it.
+	_ = os.Remove(filepath.Join(e.dir, "exec", "containerd", "containerd.pid"))
+	return e.serve(e.cmd.Path)
+}
+
+// serve starts the engine's program and waits until it answers.
+func (e *Engine) serve(program string) error {
 	ready, said, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer ready.Close()
 	e.cmd = exec.CommandContext(context.Background(), program, "--data-root", e.dir+"/data", "--exec-root", e.dir+"/exec", "--pidfile", e.dir+"/pid",
-		"-H", "unix://"+e.Socket, "--group", "root", "--bridge", bridge.Attrs().Name, "--iptables=false", "--ip6tables=false")
+		"-H", "unix://"+e.Socket, "--group", "root", "--bridge", e.bridge.Attrs().Name, "--iptables=false", "--ip6tables=false")
 	e.cmd.Stdout, e.cmd.Stderr = said, said
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	err = e.cmd.Start()
@@ -116,7 +129,8 @@ func (e *Engine) start() (err error) {
 	select {
 	case ok := <-up:
 		if !ok {
-			return fmt.Errorf("the engine did not start; see %s", log.Name())
+			said, _ := os.ReadFile(log.Name())
+			return fmt.Errorf("the engine did not start:\n%s", said[max(0, len(said)-2000):])
 		}
 		return nil
 	case <-time.After(startLimit):
@@ -167,10 +181,16 @@ func (u *until) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (e *Engine) image() error {
+func (e *Engine) image() error { return e.imported("debian") }
+
+// NodeImage returns an image with node and npm, on which the providers' Dockerfiles can be built.
+func (e *Engine) NodeImage() (string, error) { return testRepo + ":node", e.imported("node") }
+
+// imported makes an image of what scripts/engine-image made.
+func (e *Engine) imported(tag string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	there, err := e.Client.HasImage(ctx, Image)
+	there, err := e.Client.HasImage(ctx, testRepo+":"+tag)
 	if err != nil || there {
 		return err
 	}
@@ -178,12 +198,12 @@ func (e *Engine) image() error {
 	if dir == "" {
 		dir = "/var/cache/bot-bottle-test/engine"
 	}
-	f, err := os.Open(filepath.Join(dir, "debian.tar")) //nolint:gosec // the tester names it
+	f, err := os.Open(filepath.Join(dir, tag+".tar")) //nolint:gosec // the tester names it
 	if err != nil {
 		return fmt.Errorf("there is no image to test with: %w; run scripts/setup test", err)
 	}
 	defer f.Close()
-	return e.Client.ImportImage(ctx, "bot-bottle-test", "debian", []string{"ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, f)
+	return e.Client.ImportImage(ctx, testRepo, tag, []string{"ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, f)
 }
 
 // Kill ends the engine as a crash does: with no word to anybody. Its containers go on as they are.
