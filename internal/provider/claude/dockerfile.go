@@ -4,7 +4,7 @@ package claude
 // calls, on any Debian image with node and npm.
 const dockerfile = `ARG BASE=node:22-slim
 FROM ${BASE}
-ARG VERSION=latest
+ARG VERSION=2.1.330
 RUN apt-get update -qq \
  && apt-get install -qq --no-install-recommends bash ca-certificates curl git procps ripgrep >/dev/null \
  && rm -rf /var/lib/apt/lists/*
