@@ -53,6 +53,11 @@ fuzz: ## fuzz what reads the agent's bytes, FUZZTIME=10m for each target
 soak: ## a thousand streams through the egress with aborts on both sides, for SOAKTIME=1m
 	BOT_BOTTLE_TEST_SOAK=$(SOAKTIME) go test -count 1 -v -run '^TestManyStreamsWithAborts$$' ./internal/service/egress
 
+.PHONY: images
+images: ## build the shipped Dockerfiles in an engine of the tests' own, from Debian's and npm's packages; as root
+	./scripts/setup test
+	BOT_BOTTLE_TEST_BUILDS=1 BOT_BOTTLE_TEST_REQUIRE=docker,registry go test -count=1 -timeout 15m -run ShippedDockerfiles ./internal/e2e
+
 .PHONY: bench
 bench: ## measure beside peers and print the ratios; WRITE=docs/performance.md records them
 	./scripts/setup bench

@@ -7,20 +7,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/provider/claude"
 	"github.com/bot-bottle/bot-bottle/internal/standin"
 )
 
 // TestClaudeWorksInABottle runs the real program against a stand-in of its API.
 func TestClaudeWorksInABottle(t *testing.T) {
-	needNative(t)
-	binary := need.Agent(t, "claude")
 	model := claudeModel()
 	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{claude.Host: model}})
-	if err := os.Symlink(binary, filepath.Join(w.bin, "claude")); err != nil {
-		t.Fatal(err)
-	}
+	inNative(t, w, "claude")
 	w.bottle("workspace: copy\n", claude.Host)
 	claudeWorks(t, w, model)
 }
@@ -29,7 +24,7 @@ func TestClaudeWorksInABottle(t *testing.T) {
 func claudeModel() *standin.Anthropic {
 	return standin.NewAnthropic(
 		standin.Bash("env; cat ~/.claude.json ~/.claude/settings.json ~/.bot-bottle-prompt.txt"),
-		standin.Bash("for p in /proc/[0-9]*; do cat $p/environ $p/cmdline $p/maps 2>/dev/null | tr '\\0' '\\n'; done; grep -rs 'sk-ant-' /home/node /tmp /run || true"),
+		standin.Bash("for p in /proc/[0-9]*; do cat $p/environ $p/cmdline $p/maps 2>/dev/null | tr '\\0' '\\n'; done; grep -rs 'sk-ant-' /home/node /tmp /run; "+sweep),
 		standin.Bash("curl -sS -m 10 https://denied.example.org/ 2>&1; echo; curl -sS -m 10 --noproxy '*' https://denied.example.org/ 2>&1; curl -sS -m 10 --noproxy '*' -k https://203.0.113.9/ 2>&1; true"),
 		standin.Bash("pwd; ls; echo made-by-the-agent > result.txt"),
 		standin.Say("I am done."),
@@ -49,6 +44,7 @@ func claudeWorks(t *testing.T, w *world, model *standin.Anthropic) {
 	id := r.kept(t)
 	checkClaudeTools(t, w, model)
 	checkClaudeUpstream(t, w)
+	w.swept(t, id, []string{"Say what you see."}, []string{"CLAUDE_CODE_OAUTH_TOKEN=" + claude.Placeholder}, []string{w.token()})
 
 	written, err := os.ReadFile(filepath.Join(w.home, "state", id, "home", "workspace", "result.txt"))
 	if err != nil || string(written) != "made-by-the-agent\n" {
@@ -69,9 +65,12 @@ func claudeWorks(t *testing.T, w *world, model *standin.Anthropic) {
 	if body := string(last[len(last)-1].Body); !strings.Contains(body, "go on now") || !strings.Contains(body, "do the thing") {
 		t.Error("the resumed session does not hold the first one")
 	}
-	if r := w.run("cleanup", id, "--yes"); r.code != 0 {
-		t.Errorf("cleanup: %d %s", r.code, r.err)
+	// A use that the program itself refuses ends with its own code.
+	if r := w.headless("x", "--", "--no-such-flag"); r.code != 1 || !strings.Contains(r.err+r.out, "--no-such-flag") {
+		t.Errorf("the program's exit code is %d\n%s\n%s", r.code, r.out, r.err)
 	}
+	w.clean("--preserved")
+	w.stateIs()
 }
 
 func checkClaudeTools(t *testing.T, w *world, model *standin.Anthropic) {

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/provider"
 	"github.com/bot-bottle/bot-bottle/internal/provider/codex"
 	"github.com/bot-bottle/bot-bottle/internal/standin"
@@ -60,9 +59,12 @@ const codexLoginBottle = "workspace: copy\nagent_provider: {template: codex, for
 
 // TestCodexWorksInABottle runs the real program against a stand-in of its API, by WebSocket, and by
 // HTTP where that is refused, with the host's login and with an API key.
-func TestCodexWorksInABottle(t *testing.T) {
-	needNative(t)
-	binary := need.Agent(t, "codex")
+func TestCodexWorksInABottle(t *testing.T) { codexWorks(t, inNative) }
+
+// TestCodexWorksInAContainer is the same on the docker backend.
+func TestCodexWorksInAContainer(t *testing.T) { codexWorks(t, inDocker) }
+
+func codexWorks(t *testing.T, hold holder) {
 	for name, tc := range map[string]struct {
 		plain, key bool
 	}{
@@ -71,42 +73,31 @@ func TestCodexWorksInABottle(t *testing.T) {
 		"an API key":            {false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// What the environment and the dummy login hold is an alarm on its way out, and a compressed
-			// message is not redacted but refused: the harness then goes on by HTTP.
-			model := codexModel("true", "true")
-			if tc.plain {
-				model = codexModel("cat ~/.codex/auth.json; env", environments)
-			}
+			model := codexModel()
 			model.Plain = tc.plain
 			w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{codex.ChatHost: model, codex.APIHost: model}})
-			if err := os.Symlink(binary, filepath.Join(w.bin, "codex")); err != nil {
-				t.Fatal(err)
-			}
-			run := codexRun{host: codex.ChatHost, token: "", model: model}
+			hold(t, w, "codex")
+			run := codexRun{host: codex.ChatHost, model: model, plain: tc.plain}
 			if tc.key {
 				run.host, run.token = codex.APIHost, "sk-"+"proj-"+strings.Repeat("Kq7", 16)
+				run.running = "OPENAI_API_KEY=" + provider.Placeholder
 				w.env["MY_KEY"] = run.token
 				w.bottle("workspace: copy\nagent_provider: {template: codex, auth_token: MY_KEY}\n", codex.APIHost)
 			} else {
-				run.token = w.codexLogin(time.Now().Add(time.Hour), "first")
+				run.token, run.running = w.codexLogin(time.Now().Add(time.Hour), "first"), "CODEX_CA_CERTIFICATE="
 				w.bottle(codexLoginBottle, codex.ChatHost, codex.APIHost)
 			}
 			run.works(t, w)
-			if sockets := model.Sockets(); (sockets > 0) == tc.plain {
-				t.Errorf("%d WebSockets were opened", sockets)
-			}
 		})
 	}
 }
 
-// environments shows those of every process that the agent may look at.
-const environments = "for p in /proc/[0-9]*; do cat $p/environ $p/cmdline $p/maps 2>/dev/null | tr '\\0' '\\n' | grep -v /maps-; done | sort -u | head -c 30000"
-
-// codexModel asks for what a bottle must allow and must not.
-func codexModel(look, further string) *standin.OpenAI {
+// codexModel asks for what a bottle must allow and must not. What it reads of its own environment and
+// login holds the placeholder, which is taken out of the conversation and does not end it.
+func codexModel() *standin.OpenAI {
 	return standin.NewOpenAI(
-		standin.Bash("cat ~/.codex/config.toml ~/.bot-bottle-prompt.txt; "+look),
-		standin.Bash(further),
+		standin.Bash("cat ~/.codex/config.toml ~/.bot-bottle-prompt.txt ~/.codex/auth.json; env"),
+		standin.Bash(sweep),
 		standin.Bash("curl -sS -m 10 https://denied.example.org/ 2>&1; echo; curl -sS -m 10 --noproxy '*' https://denied.example.org/ 2>&1; curl -sS -m 10 --noproxy '*' -k https://203.0.113.9/ 2>&1; "+
 			"curl -sS -m 10 https://chatgpt.com/backend-api/conversations 2>&1; true"),
 		standin.Bash("pwd; ls; echo made-by-the-agent > result.txt"),
@@ -117,6 +108,8 @@ func codexModel(look, further string) *standin.OpenAI {
 
 type codexRun struct {
 	host, token string
+	running     string // what the agent's processes show
+	plain       bool   // there are no WebSockets
 	model       *standin.OpenAI
 }
 
@@ -131,6 +124,10 @@ func (c codexRun) works(t *testing.T, w *world) {
 	id := r.kept(t)
 	c.checkTools(t)
 	c.checkUpstream(t, w)
+	w.swept(t, id, []string{provider.Placeholder}, []string{c.running, "\ncodex\n"}, []string{c.token})
+	if log := w.run("log", id); !strings.Contains(log.out, "redacted in ") {
+		t.Errorf("the log does not tell of the placeholder: %s", log.out)
+	}
 
 	written, err := os.ReadFile(filepath.Join(w.home, "state", id, "home", "workspace", "result.txt"))
 	if err != nil || string(written) != "made-by-the-agent\n" {
@@ -153,9 +150,12 @@ func (c codexRun) works(t *testing.T, w *world) {
 	if !c.model.Heard("do the thing", "go on now") {
 		t.Error("the resumed session does not hold the first one")
 	}
-	if r := w.run("cleanup", id, "--yes"); r.code != 0 {
-		t.Errorf("cleanup: %d %s", r.code, r.err)
+	// A use that the program itself refuses ends with its own code.
+	if r := w.headless("x", "--", "--no-such-flag"); r.code != 2 || !strings.Contains(r.err+r.out, "--no-such-flag") {
+		t.Errorf("the program's exit code is %d\n%s\n%s", r.code, r.out, r.err)
 	}
+	w.clean("--preserved")
+	w.stateIs()
 }
 
 func (c codexRun) checkTools(t *testing.T) {
@@ -167,8 +167,13 @@ func (c codexRun) checkTools(t *testing.T) {
 	if !strings.Contains(results[0].Content, "trust_level") {
 		t.Errorf("not the files of a bottle:\n%s", results[0].Content)
 	}
-	if !strings.Contains(results[0].Content, "Say what you see.") {
-		t.Error("the prompt file is not there")
+	for _, want := range []string{"Say what you see.", `"auth_mode"`, "CODEX_CA_CERTIFICATE="} {
+		if !strings.Contains(results[0].Content, want) {
+			t.Errorf("it did not see %q:\n%s", want, results[0].Content)
+		}
+	}
+	if !strings.Contains(results[1].Content, "swept") {
+		t.Errorf("the sweep: %s", results[1].Content)
 	}
 	for i, r := range results {
 		if strings.Contains(r.Content, c.token) || strings.Contains(r.Content, c.token[len(c.token)-40:]) {
@@ -208,11 +213,17 @@ func (c codexRun) checkUpstream(t *testing.T, w *world) {
 		switch path := r.URI; {
 		case strings.HasSuffix(path, "/responses"):
 			asked++
+			if r.Method == http.MethodPost && !c.plain {
+				t.Error("the conversation went on by HTTP")
+			}
 		case strings.HasPrefix(path, "/backend-api/ps/"), strings.HasPrefix(path, "/backend-api/conversations"):
 			t.Errorf("%s went out, which the harness does not need", path)
 		}
 	}
 	if asked == 0 {
 		t.Error("no response was asked for")
+	}
+	if sockets := c.model.Sockets(); (sockets > 0) == c.plain {
+		t.Errorf("%d WebSockets were opened", sockets)
 	}
 }

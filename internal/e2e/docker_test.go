@@ -10,12 +10,10 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/enginetest"
 	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/provider/claude"
-	"github.com/bot-bottle/bot-bottle/internal/provider/codex"
 	"github.com/bot-bottle/bot-bottle/internal/standin"
 )
 
@@ -24,6 +22,9 @@ type ownEngine struct {
 	once    sync.Once
 	engine  *enginetest.Engine
 	missing error
+
+	mu   sync.Mutex // guards made
+	made map[string]bool
 }
 
 var dockerEngine ownEngine
@@ -81,26 +82,6 @@ func TestClaudeWorksInAContainer(t *testing.T) {
 	claudeWorks(t, w, model)
 }
 
-// TestCodexWorksInAContainer is the same with Codex: its own program and what lies beside it, without
-// the launcher that needs node.
-func TestCodexWorksInAContainer(t *testing.T) {
-	launcher := need.Agent(t, "codex")
-	found, _ := filepath.Glob(filepath.Join(filepath.Dir(launcher), "..", "..", "codex-linux-*", "vendor", "*", "bin"))
-	if len(found) != 1 {
-		t.Fatalf("beside %s lies %q", launcher, found)
-	}
-	model := codexModel("true", "true")
-	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{codex.ChatHost: model, codex.APIHost: model}})
-	needDocker(t, w)
-	image := filepath.Join(w.dir, "image")
-	w.file(filepath.Join(image, "Dockerfile"), "FROM "+enginetest.Image+"\nCOPY codex codex-code-mode-host /usr/local/bin/\n", 0o644)
-	for _, name := range []string{"codex", "codex-code-mode-host"} {
-		copyFile(t, filepath.Join(found[0], name), filepath.Join(image, name))
-	}
-	w.bottle("workspace: copy\nagent_provider: {template: codex, forward_host_credentials: true, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n", codex.ChatHost, codex.APIHost)
-	codexRun{host: codex.ChatHost, token: w.codexLogin(time.Now().Add(time.Hour), "first"), model: model}.works(t, w)
-}
-
 func TestTheDemoRunsInAContainer(t *testing.T) {
 	w := newWorld(t, standin.Config{})
 	needDocker(t, w)
@@ -113,12 +94,18 @@ func TestTheDemoRunsInAContainer(t *testing.T) {
 // containerWorld has an agent that is a script in an image.
 func containerWorld(t *testing.T, script string) *world {
 	t.Helper()
-	w := newWorld(t, standin.Config{})
+	return containerWorldOf(t, script, standin.Config{})
+}
+
+// containerWorldOf is the same with routes to what the upstream plays.
+func containerWorldOf(t *testing.T, script string, config standin.Config, routes ...string) *world {
+	t.Helper()
+	w := newWorld(t, config)
 	needDocker(t, w)
 	image := filepath.Join(w.dir, "image")
 	w.file(filepath.Join(image, "Dockerfile"), "FROM "+enginetest.Image+"\nCOPY claude /usr/local/bin/claude\n", 0o644)
 	w.file(filepath.Join(image, "claude"), "#!/bin/bash\n"+script, 0o755)
-	w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n", claude.Host)
+	w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n", append(routes, claude.Host)...)
 	return w
 }
 

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/provider/codex"
 	"github.com/bot-bottle/bot-bottle/internal/standin"
 )
@@ -50,11 +49,11 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.OpenAI.ServeHTTP(w, r)
 }
 
-func (s *service) rotate(expires time.Time, mark string) string {
+// rotateTo has the service honour another token, and another renewal, from now on.
+func (s *service) rotateTo(token, mark, refresh string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.valid, s.mark = jwt(expires, mark), mark
-	return s.valid
+	s.valid, s.mark, s.refresh = token, mark, refresh
 }
 
 // issue answers the renewal of a login, each refresh token once.
@@ -78,16 +77,13 @@ func awaitToken(mark string) string {
 	return "until curl -sS -m 5 https://chatgpt.com/backend-api/codex/newest | grep -qx " + mark + "; do :; done; echo it is there"
 }
 
-func loginWorld(t *testing.T, script ...standin.Turn) (*world, *service) {
+func loginWorld(t *testing.T, hold holder, script ...standin.Turn) (*world, *service) {
 	t.Helper()
-	needNative(t)
 	s := &service{OpenAI: standin.NewOpenAI(script...), refresh: "refresh-first"}
 	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{
 		codex.ChatHost: s, codex.APIHost: s, issuerHost: http.HandlerFunc(s.issue),
 	}})
-	if err := os.Symlink(need.Agent(t, "codex"), filepath.Join(w.bin, "codex")); err != nil {
-		t.Fatal(err)
-	}
+	hold(t, w, "codex")
 	w.bottle(codexLoginBottle, codex.ChatHost, codex.APIHost, issuerHost)
 	return w, s
 }
@@ -95,14 +91,28 @@ func loginWorld(t *testing.T, script ...standin.Turn) (*world, *service) {
 // TestATokenThatEndsDuringTheRunIsRenewed lets the real program work while its token is renewed by
 // the process that owns the bottle.
 func TestATokenThatEndsDuringTheRunIsRenewed(t *testing.T) {
-	w, s := loginWorld(t, standin.Bash(awaitToken("renewed-1")), standin.Say("I am done."))
-	// Five minutes before its end a token is renewed: this one a few seconds after the start. The
-	// service stops honouring it in that moment.
-	first := w.codexLogin(time.Now().Add(5*time.Minute+4*time.Second), "first")
+	for name, hold := range holders() {
+		t.Run(name, func(t *testing.T) { renewedDuringTheRun(t, hold) })
+	}
+}
+
+func renewedDuringTheRun(t *testing.T, hold holder) {
+	w, s := loginWorld(t, hold, standin.Bash("touch ~/workspace/waiting; "+awaitToken("renewed-1")), standin.Say("I am done."))
+	first := w.codexLogin(time.Now().Add(time.Hour), "first")
 	s.valid = first
-	r := w.headless("do the thing")
+	b := w.begin()
+	id := w.agentWaits()
+	// Five minutes before its end a token is renewed: this one at once. The service stops honouring it
+	// in that moment.
+	ends := time.Now().Add(5*time.Minute + time.Second)
+	s.rotateTo(jwt(ends, "second"), "second", "refresh-second")
+	second := w.codexLogin(ends, "second")
+	r := b.wait()
 	if r.code != 0 || !strings.Contains(r.out, "I am done.") {
 		t.Fatalf("exit %d\nstdout: %s\nstderr: %s", r.code, r.out, r.err)
+	}
+	if log := w.run("log", id); !strings.Contains(log.out, "credential renewed") {
+		t.Errorf("the log does not tell: %s", log.out)
 	}
 	if s.renewals != 1 {
 		t.Errorf("%d renewals", s.renewals)
@@ -111,26 +121,25 @@ func TestATokenThatEndsDuringTheRunIsRenewed(t *testing.T) {
 	if err != nil || !strings.Contains(string(raw), s.valid) || !strings.Contains(string(raw), "refresh-1") || !strings.Contains(string(raw), "of_a_later_version") {
 		t.Errorf("the host's login was not written back: %v", err)
 	}
-	w.noTokenInside(t, s, first)
+	w.noTokenInside(t, s, first, second)
 }
 
 // TestTheHostsOwnRenewalReachesARunningBottle has the token end for real, and a login that the
 // bottle's owner cannot renew: the host's own program does.
 func TestTheHostsOwnRenewalReachesARunningBottle(t *testing.T) {
-	w, s := loginWorld(t, standin.Bash("touch ~/workspace/waiting; "+awaitToken("second")), standin.Say("I am done."))
+	for name, hold := range holders() {
+		t.Run(name, func(t *testing.T) { renewedByTheHost(t, hold) })
+	}
+}
+
+func renewedByTheHost(t *testing.T, hold holder) {
+	w, s := loginWorld(t, hold, standin.Bash("touch ~/workspace/waiting; "+awaitToken("second")), standin.Say("I am done."))
 	first := w.codexLogin(time.Now().Add(time.Hour), "first")
 	s.valid = first
 	b := w.begin()
-	var id string
-	eventually(t, "the agent waits", func() bool {
-		found, _ := filepath.Glob(filepath.Join(w.home, "state", "*", "home", "workspace", "waiting"))
-		if len(found) == 1 {
-			id = filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(found[0]))))
-		}
-		return len(found) == 1
-	})
+	id := w.agentWaits()
 	second := w.codexLogin(time.Now().Add(2*time.Hour), "second")
-	s.rotate(time.Now().Add(2*time.Hour), "second")
+	s.rotateTo(second, "second", s.refresh)
 	r := b.wait()
 	if r.code != 0 || !strings.Contains(r.out, "I am done.") {
 		t.Fatalf("exit %d\nstdout: %s\nstderr: %s", r.code, r.out, r.err)
@@ -142,6 +151,19 @@ func TestTheHostsOwnRenewalReachesARunningBottle(t *testing.T) {
 		t.Errorf("the log does not tell: %s", log.out)
 	}
 	w.noTokenInside(t, s, first, second)
+}
+
+// agentWaits returns the identity of the run whose agent has written that it waits.
+func (w *world) agentWaits() (id string) {
+	w.t.Helper()
+	eventually(w.t, "the agent waits", func() bool {
+		found, _ := filepath.Glob(filepath.Join(w.home, "state", "*", "home", "workspace", "waiting"))
+		if len(found) == 1 {
+			id = filepath.Base(filepath.Dir(filepath.Dir(filepath.Dir(found[0]))))
+		}
+		return len(found) == 1
+	})
+	return id
 }
 
 // noTokenInside looks for the tokens in what the agent wrote, and at the model.
@@ -171,7 +193,7 @@ func (w *world) noTokenInside(t *testing.T, s *service, tokens ...string) {
 }
 
 func TestALoginThatEndedIsRenewedBeforeTheStart(t *testing.T) {
-	w, s := loginWorld(t, standin.Say("I am done."))
+	w, s := loginWorld(t, inNative, standin.Say("I am done."))
 	w.codexLogin(time.Now().Add(-time.Minute), "first")
 	if r := w.headless("do the thing"); r.code != 0 || !strings.Contains(r.out, "I am done.") || s.renewals != 1 {
 		t.Errorf("exit %d, %d renewals\n%s\n%s", r.code, s.renewals, r.out, r.err)
@@ -179,7 +201,7 @@ func TestALoginThatEndedIsRenewedBeforeTheStart(t *testing.T) {
 }
 
 func TestWhatIsWrongWithALogin(t *testing.T) {
-	w, s := loginWorld(t)
+	w, s := loginWorld(t, inNative)
 	file := filepath.Join(w.user, ".codex", "auth.json")
 	for name, tc := range map[string]struct{ text, want, hint string }{
 		"missing": {"", "there is none at " + file, "codex login"},
@@ -210,7 +232,7 @@ func TestWhatIsWrongWithALogin(t *testing.T) {
 
 // TestTheIssuerIsClosedToTheAgent has a route to it in the bottle, which is the owner's.
 func TestTheIssuerIsClosedToTheAgent(t *testing.T) {
-	w, _ := loginWorld(t)
+	w, _ := loginWorld(t, inNative)
 	w.codexLogin(time.Now().Add(time.Hour), "first")
 	_ = os.Remove(filepath.Join(w.bin, "codex"))
 	w.file(filepath.Join(w.bin, "codex"), "#!/bin/bash\ncurl -sS -m 10 -o /dev/null -w '%{http_code}' --noproxy '*' https://"+issuerHost+"/oauth/token\n", 0o755)

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bot-bottle/bot-bottle/internal/need"
+	"github.com/bot-bottle/bot-bottle/internal/backend/docker/enginetest"
 	"github.com/bot-bottle/bot-bottle/internal/provider"
 	"github.com/bot-bottle/bot-bottle/internal/standin"
 )
@@ -37,37 +37,51 @@ func (w *world) plugin(name, settings string, hosts ...string) {
 	}
 }
 
+// onBoth runs one example on each backend. In a container it is built from its own Dockerfile, on the tests' image.
+func onBoth(t *testing.T, run func(*testing.T, func(*testing.T, *world))) {
+	t.Run("native", func(t *testing.T) { run(t, func(t *testing.T, _ *world) { needNative(t) }) })
+	t.Run("docker", func(t *testing.T) {
+		run(t, func(t *testing.T, w *world) {
+			needDocker(t, w)
+			w.env["BOT_BOTTLE_BASE_IMAGE"] = enginetest.Image
+		})
+	})
+}
+
 func TestTheExampleOfAShell(t *testing.T) {
-	needNative(t)
-	w := newWorld(t, standin.Config{})
-	w.plugin("shell", "")
-	w.file(filepath.Join(w.project, "README.md"), "the project\n", 0o644)
-	r := w.headless("id -un; cat README.md; curl -sS -m 10 https://denied.example.org/ || echo refused; exit 5")
-	if r.code != 5 || !strings.Contains(r.out, "node\nthe project\n") || !strings.Contains(r.out, "refused") {
-		t.Errorf("exit %d\n%s\n%s", r.code, r.out, r.err)
-	}
+	onBoth(t, func(t *testing.T, hold func(*testing.T, *world)) {
+		w := newWorld(t, standin.Config{})
+		hold(t, w)
+		w.plugin("shell", "")
+		w.file(filepath.Join(w.project, "README.md"), "the project\n", 0o644)
+		r := w.headless("id -un; cat README.md; curl -sS -m 10 https://denied.example.org/ || echo refused; exit 5")
+		if r.code != 5 || !strings.Contains(r.out, "node\nthe project\n") || !strings.Contains(r.out, "refused") {
+			t.Errorf("exit %d\n%s\n%s", r.code, r.out, r.err)
+		}
+	})
 }
 
 func TestTheExampleOfAnAgentInPython(t *testing.T) {
-	needNative(t)
-	model := standin.NewOpenAI(
-		standin.Bash("cat README.md; env; echo made-by-the-agent > result.txt"), standin.Say("I am done."), standin.Say("I went on."))
-	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{"api.openai.com": model}})
-	key := "sk-" + strings.Repeat("Pq5", 20)
-	w.env["MY_KEY"] = key
-	w.plugin("python", ", auth_token: MY_KEY", "api.openai.com")
-	w.pluginWorks(t, "Authorization", "Bearer "+key, model.Results)
+	onBoth(t, func(t *testing.T, hold func(*testing.T, *world)) {
+		model := standin.NewOpenAI(
+			standin.Bash("cat README.md; env; echo made-by-the-agent > result.txt"), standin.Say("I am done."), standin.Say("I went on."))
+		w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{"api.openai.com": model}})
+		hold(t, w)
+		key := "sk-" + strings.Repeat("Pq5", 20)
+		w.env["MY_KEY"] = key
+		w.plugin("python", ", auth_token: MY_KEY", "api.openai.com")
+		w.pluginWorks(t, "Authorization", "Bearer "+key, model.Results)
+	})
 }
 
-func TestTheExampleOfOpencode(t *testing.T) {
-	needNative(t)
+func TestTheExampleOfOpencode(t *testing.T) { opencodeWorks(t, inNative) }
+
+func opencodeWorks(t *testing.T, hold holder) {
 	model := standin.NewAnthropic(
 		standin.Use("bash", map[string]any{"command": "cat README.md; env; echo made-by-the-agent > result.txt", "description": "Run a command"}),
 		standin.Say("I am done."), standin.Say("I went on."))
 	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{"api.anthropic.com": model}})
-	if err := os.Symlink(need.Agent(t, "opencode"), filepath.Join(w.bin, "opencode")); err != nil {
-		t.Fatal(err)
-	}
+	hold(t, w, "opencode")
 	key := "sk-ant-" + "api03-" + strings.Repeat("Pq5", 20)
 	w.env["MY_KEY"] = key
 	w.plugin("opencode", ", auth_token: MY_KEY", "api.anthropic.com")

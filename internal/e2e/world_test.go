@@ -64,6 +64,7 @@ type world struct {
 	bin                      string
 	env                      map[string]string
 	upstream                 *standin.Upstream
+	limit                    time.Duration // of a command line
 }
 
 func newWorld(t *testing.T, config standin.Config) *world {
@@ -72,7 +73,7 @@ func newWorld(t *testing.T, config standin.Config) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, user: filepath.Join(dir, "user"), project: filepath.Join(dir, "project"), bin: filepath.Join(dir, "bin")}
+	w := &world{t: t, limit: 2 * time.Minute, dir: dir, user: filepath.Join(dir, "user"), project: filepath.Join(dir, "project"), bin: filepath.Join(dir, "bin")}
 	w.home = filepath.Join(w.user, ".bot-bottle")
 	for _, d := range []string{w.user, w.project, w.bin} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
@@ -151,7 +152,7 @@ func (w *world) commandOf(ctx context.Context, program string, args ...string) *
 
 func (w *world) run(args ...string) result {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), w.limit)
 	defer cancel()
 	c := w.command(ctx, args...)
 	var out, errs bytes.Buffer

@@ -26,6 +26,9 @@ const (
 	Tmux   = "tmux"   // a terminal that tests can drive
 	H2     = "h2"     // h2spec and the clients of nghttp2
 
+	// Registry is that Debian's and npm's packages can be had, as this machine is configured.
+	Registry = "registry"
+
 	Clients = "clients" // the programs that must simply work in a bottle, such as npm, pip and psql
 )
 
