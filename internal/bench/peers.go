@@ -59,59 +59,94 @@ func sandboxRuntime(ctx context.Context, w *world) ([]*starter, error) {
 	}}, nil
 }
 
-// docker runs the program from an image that holds nothing else. An engine that answers is used;
-// else one is started here, with its own directories and socket, and stopped afterwards.
+// docker runs the program from an image that holds nothing else, and a bottle in the same image.
+// An engine that answers is used; else one is started here, with its own directories and socket, and
+// stopped afterwards.
 func docker(ctx context.Context, w *world) ([]*starter, error) {
 	client, err := exec.LookPath("docker")
 	if err != nil {
 		return nil, errors.New("docker: it is not installed")
 	}
-	var socket []string
+	address := os.Getenv("DOCKER_HOST")
 	if exec.CommandContext(ctx, client, "version").Run() != nil {
-		address, err := w.engine(ctx, client)
-		if err != nil {
+		if address, err = w.engine(ctx, client); err != nil {
 			return nil, fmt.Errorf("docker: %w", err)
 		}
-		socket = []string{"-H", address}
+	}
+	with := func(ctx context.Context, args ...string) *exec.Cmd {
+		c := exec.CommandContext(ctx, client, args...)
+		c.Env = os.Environ()
+		if address != "" {
+			c.Env = append(c.Env, "DOCKER_HOST="+address)
+		}
+		return c
 	}
 	const image = "bot-bottle-bench:first"
-	root, err := oneFile(w.first)
+	root, err := imageOf(w.first)
 	if err != nil {
 		return nil, err
 	}
-	load := exec.CommandContext(ctx, client, append(socket, "import", "-", image)...)
+	load := with(ctx, "import", "-", image)
 	load.Stdin = bytes.NewReader(root)
 	if out, err := load.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("docker: cannot make the image: %w: %s", err, strings.TrimSpace(string(out)))
 	}
-	w.undo = append(w.undo, func() error {
-		return exec.Command(client, append(socket, "image", "rm", image)...).Run() //nolint:noctx // clean-up
-	})
+	w.undo = append(w.undo, func() error { return with(context.WithoutCancel(ctx), "image", "rm", image).Run() })
 	runs := func(name string, flags ...string) *starter {
 		return &starter{name: name, command: func(ctx context.Context) *exec.Cmd {
-			args := append(append(append([]string{}, socket...), "run", "--rm"), flags...)
-			return exec.CommandContext(ctx, client, append(args, image, "/first")...)
+			return with(ctx, append(append([]string{"run", "--rm"}, flags...), image, "/first")...)
 		}}
 	}
-	usual, lonely := runs("docker run --rm"), runs("docker run --rm --network none", "--network", "none")
-	usual.version = "engine and client " + firstLine(ctx, client, append(socket, "version", "-f", "{{.Server.Version}} and {{.Client.Version}}")...) +
-		", " + firstLine(ctx, client, append(socket, "info", "-f", "{{.Driver}}")...) + "; no proxy"
-	return []*starter{usual, lonely}, nil
+	usual, lonely := runs(dockerRun), runs(dockerAlone, "--network", "none")
+	usual.version = "engine and client " + said(with(ctx, "version", "-f", "{{.Server.Version}} and {{.Client.Version}}")) +
+		", " + said(with(ctx, "info", "-f", "{{.Driver}}")) + "; no proxy"
+	ours := &starter{name: inContainer, command: func(ctx context.Context) *exec.Cmd {
+		c := w.bottle(ctx, "first", "start", "bench", "--backend", "docker", "--headless", "--yes", "--prompt", "go")
+		c.Env = append(c.Env, "BOT_BOTTLE_IMAGE="+image)
+		if address != "" {
+			c.Env = append(c.Env, "DOCKER_HOST="+address)
+		}
+		return c
+	}}
+	if _, _, err := startOnce(ours.command(ctx)); err != nil { // which makes the sidecar's image
+		return []*starter{usual, lonely}, fmt.Errorf("%s: %w", inContainer, err)
+	}
+	ours.version = "two containers, in the same image; the sidecar's image has " +
+		said(with(ctx, "images", "--format", "{{.Size}}", "bot-bottle-sidecar")) + ", 40 MB are the budget"
+	return []*starter{usual, lonely, ours}, nil
 }
 
-// oneFile is a tar of an image's root with the program as /first.
-func oneFile(program string) ([]byte, error) {
+const (
+	dockerRun   = "docker run --rm"
+	dockerAlone = "docker run --rm --network none"
+	inContainer = "bot-bottle start, docker"
+)
+
+// said is the first line of what a command says; it is for a note.
+func said(c *exec.Cmd) string {
+	out, err := c.Output()
+	if err != nil {
+		return "unknown"
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	return line
+}
+
+// imageOf is a tar of an image's root with the program under the names that it is started by.
+func imageOf(program string) ([]byte, error) {
 	raw, err := os.ReadFile(program)
 	if err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
 	t := tar.NewWriter(&out)
-	if err := t.WriteHeader(&tar.Header{Name: "first", Mode: 0o755, Size: int64(len(raw))}); err != nil {
-		return nil, err
-	}
-	if _, err := t.Write(raw); err != nil {
-		return nil, err
+	for _, name := range []string{"first", "usr/local/bin/claude"} {
+		if err := t.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(raw))}); err != nil {
+			return nil, err
+		}
+		if _, err := t.Write(raw); err != nil {
+			return nil, err
+		}
 	}
 	return out.Bytes(), t.Close()
 }

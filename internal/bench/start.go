@@ -65,7 +65,7 @@ func measureStart(ctx context.Context, w *world, r *report) error {
 	for _, b := range []struct {
 		peer string
 		part float64
-	}{{"docker run --rm", 8}, {"srt", 6}} {
+	}{{dockerRun, 8}, {"srt", 6}} {
 		if p := peerNamed(peers, b.peer); p != nil {
 			ratio := p.first.p50().Seconds() / ours.Seconds()
 			budgets = append(budgets, []string{fmt.Sprintf("≤ 1/%.0f of %s", b.part, b.peer), fmt.Sprintf("1/%.1f", ratio), held(ratio >= b.part)})
@@ -73,7 +73,7 @@ func measureStart(ctx context.Context, w *world, r *report) error {
 			budgets = append(budgets, []string{fmt.Sprintf("≤ 1/%.0f of %s", b.part, b.peer), "not measured", "–"})
 		}
 	}
-	r.table("Budgets of the start", budgets)
+	r.table("Budgets of the start", append(budgets, containerBudget(peers)))
 	for _, p := range peers {
 		if p.version != "" {
 			r.note("%s: %s.", p.name, p.version)
@@ -83,6 +83,17 @@ func measureStart(ctx context.Context, w *world, r *report) error {
 		r.note("Not measured: %s.", m)
 	}
 	return nil
+}
+
+// containerBudget holds a bottle in containers against what the engine itself takes for two of them.
+func containerBudget(peers []*starter) []string {
+	const name = "in containers ≤ 1.6 × docker run and a second container"
+	ours, one, second := peerNamed(peers, inContainer), peerNamed(peers, dockerRun), peerNamed(peers, dockerAlone)
+	if ours == nil || one == nil || second == nil {
+		return []string{name, "not measured", "–"}
+	}
+	most := 1.6*one.first.p50().Seconds() + second.first.p50().Seconds()
+	return []string{name, fmt.Sprintf("%s of %.1f ms", ms(ours.first.p50()), 1000*most), held(ours.first.p50().Seconds() <= most)}
 }
 
 func peerNamed(peers []*starter, name string) *starter {
