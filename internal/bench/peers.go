@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // bubblewrap with every namespace, a read-only system and no capability: no network, no way out,
@@ -185,7 +186,11 @@ func (w *world) engine(ctx context.Context, client string) (address string, err 
 			_ = d.Process.Kill()
 			<-ended
 		}
-		return nil
+		left, err := filepath.Glob(w.path("docker-exec", "netns", "*")) // an engine leaves its own namespace mounted
+		for _, name := range left {
+			_ = unix.Unmount(name, unix.MNT_DETACH) // what is still mounted is told by who removes the directory
+		}
+		return err
 	})
 	deadline := time.After(30 * time.Second)
 	for {
