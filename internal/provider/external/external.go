@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -119,6 +120,9 @@ func (p Provider) ask(q plugin.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := keep(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program)
@@ -143,6 +147,21 @@ func (p Provider) ask(q plugin.Request) ([]byte, error) {
 		return nil, err
 	}
 	return out.data, nil
+}
+
+// keep has no program that this process starts inherit what it was itself given: a shell passes on
+// whatever it has open.
+func keep() error {
+	entries, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return nil
 }
 
 // trusted refuses a program that somebody else could have written: it runs with the user's rights.

@@ -2,14 +2,16 @@ package external_test
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
+	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/provider"
 	"github.com/bot-bottle/bot-bottle/internal/provider/external"
 	"github.com/bot-bottle/bot-bottle/internal/provider/providertest"
@@ -18,14 +20,21 @@ import (
 // made is a plugin with the given program.
 func made(t *testing.T, script string) external.Provider {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "mine")
+	p, _ := madeIn(t, script)
+	return p
+}
+
+// madeIn is the same with its directory.
+func madeIn(t *testing.T, script string) (p external.Provider, dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "mine")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "provider"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	return external.New(dir, "/usr/local/bin:/usr/bin:/bin")
+	return external.New(dir, "/usr/local/bin:/usr/bin:/bin"), dir
 }
 
 func reply(more string) string {
@@ -72,6 +81,12 @@ func TestWhatAPluginMayNotDo(t *testing.T) {
 		"a file outside":                 {reply(`,"files":[{"path":"../x","content":""}]`), `files: "../x" is not below the home`},
 		"an absolute file":               {reply(`,"files":[{"path":"/etc/passwd","content":""}]`), "is not below the home"},
 		"dots inside":                    {reply(`,"files":[{"path":"a/../../x","content":""}]`), "is not below the home"},
+		"a file by a detour":             {reply(`,"files":[{"path":"a/../x","content":""}]`), "is not below the home"},
+		"a file with a line in its name": {reply(`,"files":[{"path":"a\nb","content":""}]`), "is not below the home"},
+		"the home as a file":             {reply(`,"files":[{"path":".","content":""}]`), "is not below the home"},
+		"a word with a NUL":              {strings.Replace(reply(""), `"{args}"`, `"a\u0000b"`, 1), "a word of args holds a NUL"},
+		"a variable that is none":        {reply(`,"env":{"A=B":"x"}`), "no name of a variable"},
+		"a variable with a NUL":          {reply(`,"env":{"X":"a\u0000b"}`), "env.X holds a NUL"},
 		"a file for others":              {reply(`,"files":[{"path":"x","mode":511,"content":""}]`), "only the owner's bits"},
 		"a transcript outside":           {reply(`,"transcript":"../../.ssh"`), "is not below the home"},
 		"skills outside":                 {reply(`,"skills":"/etc"`), "is not below the home"},
@@ -103,53 +118,174 @@ func TestAPluginThatHangsIsEndedWithItsChildren(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "did not answer within 5s") || time.Since(began) > 20*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
 	}
+	held, err := os.Open(alive) // by the child, as long as it lives
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); syscall.Flock(int(held.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil; <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal("its child goes on")
+		}
+	}
+}
+
+// TestAPluginThatLeavesAProcessIsRefused has one that keeps its output open.
+func TestAPluginThatLeavesAProcessIsRefused(t *testing.T) {
+	_, err := made(t, "sleep 4 & "+reply("")).Spec(provider.Request{})
+	if err == nil || !strings.Contains(err.Error(), "left a process behind") {
+		t.Errorf("%v", err)
+	}
 }
 
 // TestAPluginGetsNoSecret looks at everything that it gets.
 func TestAPluginGetsNoSecret(t *testing.T) {
 	t.Setenv("MY_TOKEN", "value-of-the-token")
-	secret, err := os.Open("/dev/null")
+	// One that this process was given itself, as a shell gives what it has open.
+	secret, err := os.Create(filepath.Join(t.TempDir(), "of-the-owner"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer secret.Close()
-	p := made(t, `seen=$(cat; env; ls -l /proc/self/fd | tail -n +2 | wc -l)
-printf '{"version":1,"error":"%s"}' "$(printf %s "$seen" | tr '\n"\\' '   ')"`)
-	_, err = p.Spec(provider.Request{Settings: provider.Settings{AuthToken: "MY_TOKEN"}, Task: "t"})
-	if err == nil || strings.Contains(err.Error(), "value-of") || strings.Contains(err.Error(), "MY_TOKEN") || strings.Contains(err.Error(), "HOME=") {
-		t.Errorf("%v", err)
+	given, err := syscall.Dup(int(secret.Fd()))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !strings.Contains(fmt.Sprint(err), "has_credential :true") {
-		t.Errorf("it cannot know that there is a credential: %v", err)
+	defer syscall.Close(given)
+	p, dir := madeIn(t, `(cat; echo; echo "= variables"; env; echo "= descriptors"; ls -l /proc/self/fd) > seen; echo '{"version":1,"error":"it looked"}'`)
+	_, err = p.Spec(provider.Request{Settings: provider.Settings{AuthToken: "MY_TOKEN"}, Task: "t"})
+	if err == nil || !strings.Contains(err.Error(), "it looked") {
+		t.Fatalf("%v", err)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "seen"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := string(raw)
+	if strings.Contains(seen, "value-of") || strings.Contains(seen, "MY_TOKEN") {
+		t.Errorf("it sees the token or its name:\n%s", seen)
+	}
+	if !strings.Contains(seen, `"has_credential":true`) {
+		t.Errorf("it cannot know that there is a credential:\n%s", seen)
+	}
+	_, rest, _ := strings.Cut(seen, "= variables\n")
+	variables, descriptors, _ := strings.Cut(rest, "= descriptors\n")
+	for line := range strings.Lines(variables) {
+		switch name, _, _ := strings.Cut(line, "="); name {
+		case "PATH", "LANG", "PWD", "OLDPWD", "SHLVL", "_": // the shell adds all but two
+		default:
+			t.Errorf("it has the variable %s", name)
+		}
+	}
+	if strings.Contains(descriptors, "of-the-owner") || !strings.Contains(descriptors, "seen") {
+		t.Errorf("it has the descriptors\n%s", descriptors)
 	}
 }
 
 func TestAProgramThatOthersCouldHaveWrittenIsNotRun(t *testing.T) {
-	p := made(t, reply(""))
-	found := external.Find(filepath.Dir(dirOf(t, p)), "/usr/bin:/bin")
-	if len(found) != 1 || found[0].Name() != "mine" {
-		t.Fatalf("found %v", found)
+	for name, change := range map[string]func(dir string) error{
+		"a program that others may write":   func(dir string) error { return os.Chmod(filepath.Join(dir, "provider"), 0o722) },
+		"a program that a group may write":  func(dir string) error { return os.Chmod(filepath.Join(dir, "provider"), 0o720) },
+		"a directory that others may write": func(dir string) error { return os.Chmod(dir, 0o777) },
+		"a program beside it":               func(dir string) error { return os.Chmod(filepath.Join(dir, "beside"), 0o722) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, dir := madeIn(t, `echo '{"version":1,"program":{"command":"beside","beside":true}}'`)
+			if err := os.WriteFile(filepath.Join(dir, "beside"), []byte("#!/bin/sh\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			found := external.Find(filepath.Dir(dir), "/usr/bin:/bin")
+			if len(found) != 1 || found[0].Name() != "mine" {
+				t.Fatalf("found %v", found)
+			}
+			if _, err := found[0].Spec(provider.Request{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := change(dir); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := found[0].Spec(provider.Request{}); err == nil || !strings.Contains(err.Error(), "others may write") {
+				t.Errorf("%v", err)
+			}
+		})
 	}
-	if err := os.Chmod(filepath.Join(dirOf(t, p), "provider"), 0o722); err != nil {
-		t.Fatal(err)
+}
+
+func TestAProgramOfAnotherUserIsNotRun(t *testing.T) {
+	if os.Geteuid() != 0 {
+		need.Require(t, need.Root, errors.New("only root can give a file away"))
 	}
-	if _, err := found[0].Spec(provider.Request{}); err == nil || !strings.Contains(err.Error(), "others may write") {
+	for _, what := range []string{"provider", "."} {
+		p, dir := madeIn(t, reply(""))
+		if err := os.Chown(filepath.Join(dir, what), 12345, -1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Spec(provider.Request{}); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestWhatIsSpecificToARun are requests that a reply has to fit.
+func TestWhatIsSpecificToARun(t *testing.T) {
+	drops := made(t, `cat >/dev/null; echo '{"version":1,"program":{"command":"sh"},"args":["{task}"]}'`)
+	if _, err := drops.Spec(provider.Request{Headless: true, Task: "t", Args: []string{"of the user"}}); err == nil || !strings.Contains(err.Error(), "args do not hold {args}") {
+		t.Errorf("%v", err)
+	}
+	login := provider.Request{Settings: provider.Settings{ForwardHostCredentials: true}}
+	if _, err := made(t, reply("")).Spec(login); !fault.Is(err, fault.Unsupported) || !strings.Contains(fault.HintOf(err), "auth_token") {
 		t.Errorf("%v", err)
 	}
 }
 
-func dirOf(t *testing.T, p external.Provider) string {
-	t.Helper()
-	_, err := p.Spec(provider.Request{Settings: provider.Settings{AuthToken: "X"}})
-	if err != nil {
-		t.Fatal(err)
+// TestAPluginsWordsAreOneShortLine has one that says a lot.
+func TestAPluginsWordsAreOneShortLine(t *testing.T) {
+	long := strings.Repeat("many words ", 200)
+	for name, script := range map[string]string{
+		"an error": `cat >/dev/null; printf '{"version":1,"error":"one\\nline %s","hint":"a\\nhint %s"}' "` + long + `" "` + long + `"`,
+		"a crash":  `printf 'one\nline %s' "` + long + `" >&2; exit 3`,
+	} {
+		_, err := made(t, script).Spec(provider.Request{})
+		if err == nil || len(err.Error()) > 600 || len(fault.HintOf(err)) > 600 || strings.Contains(err.Error()+fault.HintOf(err), "\n") || !strings.Contains(err.Error(), "one line many") {
+			t.Errorf("%s: %d bytes: %v", name, len(err.Error()), err)
+		}
 	}
-	spec, err := p.Spec(provider.Request{})
-	if err != nil {
-		t.Fatal(err)
+}
+
+func TestOnlyWhatAManifestCanNameIsFound(t *testing.T) {
+	_, dir := madeIn(t, reply(""))
+	below := filepath.Dir(dir)
+	for _, name := range []string{"Capital", "with space", "..hidden", "-flag", "nothing"} {
+		if err := os.MkdirAll(filepath.Join(below, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if name == "nothing" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(below, name, "provider"), []byte("#!/bin/sh\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
-	_, dir, _ := strings.Cut(spec.Notes[0], "the plugin at ")
-	return dir
+	if found := external.Find(below, ""); len(found) != 1 || found[0].Name() != "mine" {
+		t.Errorf("found %v", found)
+	}
+}
+
+func TestADockerfileIsAFileOfAReasonableSize(t *testing.T) {
+	for name, put := range map[string]func(file string) error{
+		"a directory": func(file string) error { return os.Mkdir(file, 0o755) },
+		"a large one": func(file string) error { return os.WriteFile(file, make([]byte, 300<<10), 0o600) },
+	} {
+		p, dir := madeIn(t, reply(""))
+		if err := put(filepath.Join(dir, "Dockerfile")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Spec(provider.Request{}); err == nil || !strings.Contains(err.Error(), "no regular file of a reasonable size") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestAReplyBecomesASpec(t *testing.T) {
