@@ -47,7 +47,11 @@ func newView(p *plan.Plan, program string, handOver bool) (*view, error) {
 		return nil, err
 	}
 	if p.Git.Sign != nil { // git in the bottle signs through this program
-		s.Trees = append(s.Trees, wire.Tree{Source: program, Target: wire.Program})
+		file, err := filepath.EvalSymlinks(program) // /proc/self/exe is another file's name for the guest
+		if err != nil {
+			return nil, fmt.Errorf("cannot find this program, which signs in the bottle: %w", err)
+		}
+		s.Trees = append(s.Trees, wire.Tree{Source: file, Target: wire.Program})
 	}
 	s.Trees = append(s.Trees, wire.Tree{Source: p.Paths.Home, Target: plan.Home, Dir: true, Writable: true})
 	v.hidden(p)
