@@ -23,7 +23,8 @@ type push struct {
 	request pushRequest
 	answer  *answer
 	objects string
-	looked  string // what was looked at, and how long that took
+	news    []object // what the upstream does not have, commits before what they bring
+	looked  string   // what was looked at, and how long that took
 	// rejected says why the upstream did not take a ref.
 	rejected map[string]string
 }
@@ -163,12 +164,12 @@ func (p *push) tips() io.Reader {
 	return strings.NewReader(b.String())
 }
 
-// connected makes sure that the whole history is here: an object may be linked to only where the
-// upstream or this push has it.
+// connected lists what is new, and makes sure that the whole history is here: an object may be
+// linked to only where the upstream or this push has it.
 func (p *push) connected(ctx context.Context) error {
-	c := p.in(command{in: p.tips(), out: io.Discard})
-	if err := p.s.git.run(ctx, c, "rev-list", "--objects", "--quiet", "--stdin", "--not", "--all"); err != nil {
-		if ctx.Err() != nil {
+	if err := p.list(ctx); err != nil {
+		var r *refusal
+		if ctx.Err() != nil || errors.As(err, &r) {
 			return err
 		}
 		return &refusal{"its history is not whole", []string{words(err), "fetch first; a shallow clone may need git fetch --unshallow"}}
@@ -183,6 +184,19 @@ func (p *push) connected(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// list asks git for the objects that the upstream does not have.
+func (p *push) list(ctx context.Context) error {
+	p.news = nil
+	return p.s.git.lines(ctx, p.in(command{in: p.tips()}), func(line string) error {
+		oid, path, _ := strings.Cut(line, " ")
+		p.news = append(p.news, object{oid: oid, path: path})
+		if len(p.news) > maxObjects {
+			return &refusal{"it is too large", []string{fmt.Sprintf("it has more than %d objects", maxObjects)}}
+		}
+		return nil
+	}, "rev-list", "--objects", "--in-commit-order", "--stdin", "--not", "--all")
 }
 
 // movement refuses updates that start from what the upstream no longer has, and forced ones.

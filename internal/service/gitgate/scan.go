@@ -39,7 +39,8 @@ const maxHits = 20
 
 // survey looks at the objects of one push.
 type survey struct {
-	p *push
+	p    *push
+	most int // how many findings are enough
 
 	mu       sync.Mutex // guards what follows
 	hits     []hit
@@ -49,10 +50,14 @@ type survey struct {
 	names    map[string]bool   // paths that were looked at, which trees repeat from commit to commit
 }
 
+func newSurvey(p *push) *survey {
+	return &survey{p: p, most: maxHits, messages: map[string]string{}, names: map[string]bool{}}
+}
+
 // scan looks at every new object, at the names of the refs, and at what is told in parts.
 func (p *push) scan(ctx context.Context) error {
 	began := time.Now()
-	v := &survey{p: p, messages: map[string]string{}, names: map[string]bool{}}
+	v := newSurvey(p)
 	var names []string
 	for _, u := range p.request.updates {
 		names = append(names, u.ref)
@@ -60,10 +65,7 @@ func (p *push) scan(ctx context.Context) error {
 	if err := v.look("a ref's name", object{}, strings.NewReader(strings.Join(names, "\n"))); err != nil {
 		return err
 	}
-	objects, err := p.objectsOf(ctx)
-	if err != nil {
-		return err
-	}
+	objects := p.news
 	if len(objects) > 0 {
 		p.answer.say("git-gate: looking at %d new objects", len(objects))
 	}
@@ -86,21 +88,6 @@ func (p *push) scan(ctx context.Context) error {
 			fmt.Sprintf("git commit --amend --no-edit --trailer %q adds it to the last commit, git rebase --exec with that to earlier ones; then push again", p.s.config.Trailer))}
 	}
 	return nil
-}
-
-// objectsOf lists what the upstream does not have, commits before what they bring.
-func (p *push) objectsOf(ctx context.Context) ([]object, error) {
-	var objects []object
-	c := p.in(command{in: p.tips()})
-	err := p.s.git.lines(ctx, c, func(line string) error {
-		oid, path, _ := strings.Cut(line, " ")
-		objects = append(objects, object{oid: oid, path: path})
-		if len(objects) > maxObjects {
-			return &refusal{"it is too large", []string{fmt.Sprintf("it has more than %d objects", maxObjects)}}
-		}
-		return nil
-	}, "rev-list", "--objects", "--in-commit-order", "--stdin", "--not", "--all")
-	return objects, err
 }
 
 // all reads the objects one after the other and looks at several together.
@@ -173,7 +160,7 @@ func (v *survey) next(ctx context.Context, in *bufio.Reader, o object, workers *
 	} else {
 		whole := make([]byte, size)
 		if _, err = io.ReadFull(content, whole); err == nil {
-			workers.Go(func() error { return v.object(o, bytes.NewReader(whole)) })
+			workers.Go(func() error { return v.whole(o, whole) })
 		}
 	}
 	if err == nil {
@@ -188,25 +175,29 @@ func (v *survey) next(ctx context.Context, in *bufio.Reader, o object, workers *
 func (v *survey) enough() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.hits) >= maxHits
+	return len(v.hits) >= v.most
 }
 
-// object looks at one object.
+// object looks at one that is too large to be read at once beside others.
 func (v *survey) object(o object, content io.Reader) error {
+	if o.kind == "blob" {
+		return v.blob(o, content)
+	}
+	raw, err := io.ReadAll(content)
+	if err != nil {
+		return err
+	}
+	return v.whole(o, raw)
+}
+
+// whole looks at one object.
+func (v *survey) whole(o object, raw []byte) error {
 	switch o.kind {
 	case "commit", "tag":
-		raw, err := io.ReadAll(content)
-		if err != nil {
-			return err
-		}
 		_, message, _ := bytes.Cut(raw, []byte("\n\n"))
 		v.message(o, strings.TrimSpace(string(message)))
 		return v.look("a "+o.kind+"'s message or header", o, bytes.NewReader(raw))
 	case "tree":
-		raw, err := io.ReadAll(content)
-		if err != nil {
-			return err
-		}
 		names, err := treeNames(raw, o.path)
 		if err != nil {
 			return err
@@ -217,7 +208,8 @@ func (v *survey) object(o object, content io.Reader) error {
 		}
 		return v.look("a file's name", o, strings.NewReader(strings.Join(fresh, "\n")))
 	case "blob":
-		return v.blob(o, content)
+		v.start(o, raw)
+		return v.look("the file", o, bytes.NewReader(raw))
 	}
 	return errors.New("cannot look at an object of the kind " + shown(o.kind))
 }
@@ -250,25 +242,25 @@ func hasTrailer(message, want string) bool {
 const lfsPointer = "version https://git-lfs.github.com/spec/"
 
 func (v *survey) blob(o object, content io.Reader) error {
-	in := bufio.NewReaderSize(content, 4<<10)
-	start, err := in.Peek(len(lfsPointer))
-	if err == nil && string(start) == lfsPointer {
+	start, err := io.ReadAll(io.LimitReader(content, maxMeta))
+	if err != nil {
+		return err
+	}
+	v.start(o, start)
+	return v.look("the file", o, io.MultiReader(bytes.NewReader(start), content))
+}
+
+// start looks at how a file begins, for what only git makes something of.
+func (v *survey) start(o object, text []byte) {
+	if bytes.HasPrefix(text, []byte(lfsPointer)) {
 		v.mu.Lock()
 		v.pointers = append(v.pointers, shown(o.path))
 		v.mu.Unlock()
 	}
 	// Any file may be a .gitmodules at another commit or path than the one that it is listed with.
-	var whole bytes.Buffer
-	if r, ok := content.(*bytes.Reader); ok {
-		whole.Grow(r.Len() + in.Buffered() + bytes.MinRead)
-	}
-	if _, err := whole.ReadFrom(io.LimitReader(in, maxMeta)); err != nil {
-		return err
-	}
-	if hasPassword(whole.Bytes()) {
+	if hasPassword(text) {
 		v.add(hit{object: o, place: "a submodule's URL", Finding: Finding{Rule: "password-in-url"}})
 	}
-	return v.look("the file", o, io.MultiReader(&whole, in))
 }
 
 // isModules reports whether a file has the head of a submodule's section, whose case does not count.
