@@ -2,6 +2,7 @@ package dlp
 
 import (
 	"bytes"
+	"math"
 	"slices"
 )
 
@@ -60,6 +61,9 @@ func number(text []byte, base uint64, of *digits) []byte {
 			return nil
 		}
 	}
+	if !leads(text, base, of) {
+		return nil
+	}
 	var words []uint32 // little end first
 	for _, c := range text {
 		carry := uint64(of[c])
@@ -87,6 +91,38 @@ func number(text []byte, base uint64, of *digits) []byte {
 		return nil
 	}
 	return out
+}
+
+// leads reports whether the first three bytes of a number can be those of a text or of packed data.
+// They follow from its first digits and its length, without reading it all.
+func leads(text []byte, base uint64, of *digits) bool {
+	for len(text) > 0 && of[text[0]] == 0 {
+		text = text[1:]
+	}
+	first, n := 0.0, 0
+	for ; n < len(text) && n < 14 && first < 1<<52/float64(base); n++ {
+		first = first*float64(base) + float64(of[text[n]])
+	}
+	if n == 0 {
+		return false
+	}
+	bits := math.Log2(first) + float64(len(text)-n)*math.Log2(float64(base))
+	if bits < 64 {
+		return true
+	}
+	top := math.Exp2(bits - 8*math.Floor(bits/8)) // the first byte, and a fraction for those behind it
+	odd := 0
+	for i := range 3 {
+		b := math.Floor(top)
+		if i == 0 && slices.Contains([]byte{0x1f, 0x28, 'P', 'B', 0x58, 0x68, 0x78}, byte(b)) {
+			return true
+		}
+		if b < ' ' && b != '\n' || b > '~' {
+			odd++
+		}
+		top = (top - b) * 256
+	}
+	return odd < 2
 }
 
 // fives are base32 with other alphabets than RFC 4648's first.

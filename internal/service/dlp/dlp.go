@@ -82,7 +82,10 @@ type Engine struct {
 
 type tables struct {
 	fold    *[256]uint8
-	grams   grams
+	grams   grams  // every pattern, with those of text that was turned
+	calm    sparse // those that count where nothing looks drawn
+	leaf    grams  // those that count in text that is not turned or decoded any more
+	steps   steps  // the same
 	rules   []*rules.Rule
 	secrets []knownIndex
 	words   *rules.Words
@@ -160,25 +163,34 @@ func rot13(b byte) byte {
 
 func (e *Engine) build() *tables {
 	t := &tables{fold: foldTable(), rules: e.rules(), words: rules.Phrases()}
-	g := &t.grams
 	for _, r := range t.rules {
 		for _, k := range r.Keywords {
-			g.add(k, ruleHit{r, straight, len(k)})
+			add := func(text string, hit ruleHit) {
+				t.grams.add(text, hit)
+				if r.Short {
+					t.calm.add(text, hit)
+				}
+			}
+			add(k, ruleHit{r, straight, len(k)})
+			if !r.Generic && !r.Weak {
+				t.leaf.add(k, ruleHit{r, straight, len(k)})
+				t.steps.add(k, ruleHit{r, straight, len(k)})
+			}
 			if r.Generic || len(k) < 3 || len(k) == 3 && !strings.ContainsAny(k, "_-.") {
 				continue
 			}
 			if mirrored := string(reversed.apply([]byte(k))); mirrored != k {
-				g.add(mirrored, ruleHit{r, reversed, len(k)})
+				add(mirrored, ruleHit{r, reversed, len(k)})
 			}
 			if turned := string(rotated.apply([]byte(k))); turned != k {
-				g.add(turned, ruleHit{r, rotated, len(k)})
+				add(turned, ruleHit{r, rotated, len(k)})
 			}
 		}
 	}
 	for _, k := range e.known {
 		if index, ok := newKnown(k); ok {
 			t.secrets = append(t.secrets, index)
-			index.anchors(g, len(t.secrets)-1)
+			index.anchors(t, len(t.secrets)-1)
 		}
 	}
 	return t

@@ -7,7 +7,7 @@ import "encoding/binary"
 // On the sizes at hand it is faster than an automaton, whose table does not fit the first cache.
 type grams struct {
 	bits  [1 << 10]uint64
-	heads [1 << 16]uint32 // a hash's first word, counted from one
+	heads [1 << 13]uint32 // a hash's first word, counted from one
 	words []word
 }
 
@@ -43,26 +43,35 @@ func foldTable() *[256]uint8 {
 // add takes a pattern of at least two bytes. One of two bytes is taken once for each byte that
 // may follow in a token.
 func (g *grams) add(text string, what any) {
+	eachWord(text, func(low []byte) { g.word(low, what) })
+}
+
+// eachWord calls do with a pattern in lower case, and with each of three bytes that one of two stands for.
+func eachWord(text string, do func([]byte)) {
 	low := []byte(text)
 	for i := range low {
 		low[i] = fold(low[i])
 	}
-	if len(low) == 2 {
-		for _, b := range []byte("abcdefghijklmnopqrstuvwxyz0123456789_-.~/+=") {
-			g.add(string(low)+string(b), what)
-		}
+	if len(low) > 2 {
+		do(low)
 		return
 	}
+	for _, b := range []byte("abcdefghijklmnopqrstuvwxyz0123456789_-.~/+=") {
+		do(append(low[:2:2], b))
+	}
+}
+
+func (g *grams) word(low []byte, what any) {
 	v := uint32(low[0]) | uint32(low[1])<<8 | uint32(low[2])<<16 | caseless&0xffffff
 	h := gram(v)
 	g.bits[h>>6] |= 1 << (h & 63)
-	w := word{text: string(low), what: what, next: g.heads[h]}
+	w := word{text: string(low), what: what, next: g.heads[h>>3]}
 	for i := range min(len(low), 8) {
 		w.first |= uint64(low[i]|0x20) << (8 * i)
 		w.mask |= 0xff << (8 * i)
 	}
 	g.words = append(g.words, w)
-	g.heads[h] = uint32(len(g.words))
+	g.heads[h>>3] = uint32(len(g.words))
 }
 
 // find calls hit with every place of every pattern that begins in p[lo:hi].
@@ -99,7 +108,7 @@ func (g *grams) compare(p []byte, at int, x uint64, t *[256]uint8, hit func(at i
 	if eight {
 		x = binary.LittleEndian.Uint64(p[at:]) | caseless
 	}
-	for n := g.heads[gram(uint32(x)&0xffffff)&0xffff]; n > 0; {
+	for n := g.heads[gram(uint32(x)&0xffffff)>>3&(1<<13-1)]; n > 0; {
 		w := &g.words[n-1]
 		n = w.next
 		if (!eight || (x^w.first)&w.mask == 0) && startsFolded(p[at:], w.text, t) {
@@ -108,13 +117,29 @@ func (g *grams) compare(p []byte, at int, x uint64, t *[256]uint8, hit func(at i
 	}
 }
 
+// holds reports whether a pattern stands anywhere in p.
+func (g *grams) holds(p []byte, t *[256]uint8) bool {
+	for i := 0; i+3 <= len(p); i++ {
+		x := uint64(p[i]) | uint64(p[i+1])<<8 | uint64(p[i+2])<<16 | caseless
+		if g.has(x)&1 == 0 {
+			continue
+		}
+		for n := g.heads[gram(uint32(x)&0xffffff)>>3&(1<<13-1)]; n > 0; n = g.words[n-1].next {
+			if startsFolded(p[i:], g.words[n-1].text, t) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // begins reports whether p begins with a pattern of four bytes, or of three with a sign.
 func (g *grams) begins(p []byte, t *[256]uint8) bool {
 	x := uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | caseless
 	if g.has(x)&1 == 0 {
 		return false
 	}
-	for n := g.heads[gram(uint32(x)&0xffffff)&0xffff]; n > 0; n = g.words[n-1].next {
+	for n := g.heads[gram(uint32(x)&0xffffff)>>3&(1<<13-1)]; n > 0; n = g.words[n-1].next {
 		w := g.words[n-1].text
 		if (len(w) >= 4 || !wordByte(w[len(w)-1]) || w[len(w)-1] == '_') && startsFolded(p, w, t) {
 			return true

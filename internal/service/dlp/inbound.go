@@ -108,7 +108,7 @@ func (i *Inbound) tell(f Finding) {
 func (e *Engine) echoed(text []byte, place string) []Finding {
 	s := &scan{e: e, t: e.bare(), use: Detectors{Known: true}, place: place}
 	v := view{text: text, hi: len(text)}
-	s.t.grams.find(text, 0, len(text), s.t.fold, func(at int, what any) {
+	s.t.calm.find(text, 0, len(text), s.t.fold, func(at int, what any) {
 		if hit, ok := what.(knownHit); ok {
 			s.known(v, at, hit)
 		}
@@ -122,7 +122,7 @@ func (e *Engine) bareTables() *tables {
 	for _, k := range e.known {
 		if index, ok := newKnown(k); ok {
 			t.secrets = append(t.secrets, index)
-			index.anchors(&t.grams, len(t.secrets)-1)
+			index.anchors(t, len(t.secrets)-1)
 		}
 	}
 	return t

@@ -50,27 +50,33 @@ func newKnown(k Known) (knownIndex, bool) {
 }
 
 // anchors adds every place of the secret in every form that keeps its bytes together.
-func (k knownIndex) anchors(g *grams, n int) {
+func (k knownIndex) anchors(t *tables, n int) {
 	v := k.value
+	add := func(text string, hit knownHit) {
+		t.grams.add(text, hit)
+		t.calm.add(text, hit)
+		t.leaf.add(text, hit)
+		t.steps.add(text, hit)
+	}
 	step := 1
 	if len(v) > 512 { // a key file: parts are still found, of twice the size
 		step = minPart
 	}
 	for i := 0; i+anchor <= len(v); i += step {
 		part := v[i : i+anchor]
-		g.add(part, knownHit{n, i, formRaw})
-		g.add(string(reversed.apply([]byte(part))), knownHit{n, i, formReversed})
+		add(part, knownHit{n, i, formRaw})
+		add(string(reversed.apply([]byte(part))), knownHit{n, i, formReversed})
 		if turned := string(rotated.apply([]byte(part))); turned != part {
-			g.add(turned, knownHit{n, i, formRotated})
+			add(turned, knownHit{n, i, formRotated})
 		}
-		g.add(hex.EncodeToString([]byte(part)), knownHit{n, i, formHex})
+		add(hex.EncodeToString([]byte(part)), knownHit{n, i, formHex})
 		b64 := base64.StdEncoding.EncodeToString([]byte(part))
-		g.add(b64, knownHit{n, i, formBase64})
+		add(b64, knownHit{n, i, formBase64})
 		if url := base64.URLEncoding.EncodeToString([]byte(part)); url != b64 {
-			g.add(url, knownHit{n, i, formBase64})
+			add(url, knownHit{n, i, formBase64})
 		}
 		if i+5 <= len(v) {
-			g.add(base32.StdEncoding.EncodeToString([]byte(v[i:i+5])), knownHit{n, i, formBase32})
+			add(base32.StdEncoding.EncodeToString([]byte(v[i:i+5])), knownHit{n, i, formBase32})
 		}
 	}
 }

@@ -2,6 +2,7 @@ package dlp
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 )
 
@@ -172,20 +173,57 @@ func (s *scan) periodic(v view) {
 		return
 	}
 	for d := 2; d <= maxPeriod; d++ {
-		var count [maxPeriod]int
-		for i := 0; i+d < len(p); i++ {
-			phase := i % d
-			if p[i] != p[i+d] {
-				count[phase] = 0
-				continue
+		// As many of the same sign in a row, each d bytes from the last, make a period.
+		times := max((9+d-2)/(d-1), 3)
+		if d < 5 {
+			times = max(times, 4)
+		}
+		for i := 0; i+d < len(p); {
+			at := repeats(p, i, d, times)
+			if at < 0 {
+				break
 			}
-			if count[phase]++; count[phase] < 4 && (d < 5 || count[phase] < 3) || count[phase]*(d-1) < 9 {
-				continue
-			}
-			i = s.period(v, i-(count[phase]-1)*d, d)
-			count = [maxPeriod]int{}
+			i = s.period(v, at, d) + 1
 		}
 	}
+}
+
+// repeats returns the first place from on with the same sign there and times more, each d bytes on, or
+// -1. It looks at eight places at once.
+func repeats(p []byte, from, d, times int) int {
+	i := from
+	for ; i+times*d+8 <= len(p); i += 8 {
+		same := ^uint64(0)
+		last := binary.LittleEndian.Uint64(p[i:])
+		for k := 1; k <= times; k++ {
+			next := binary.LittleEndian.Uint64(p[i+k*d:])
+			x := last ^ next
+			// The highest bit of each byte of x that is zero, and perhaps of one behind it.
+			if same &= (x - 0x0101010101010101) &^ x & 0x8080808080808080; same == 0 {
+				break
+			}
+			last = next
+		}
+		if same != 0 {
+			if at := firstRepeat(p, i, i+8, d, times); at >= 0 {
+				return at
+			}
+		}
+	}
+	return firstRepeat(p, i, len(p)-times*d, d, times)
+}
+
+func firstRepeat(p []byte, lo, hi, d, times int) int {
+	for i := lo; i < hi; i++ {
+		k := 1
+		for k <= times && p[i+k*d] == p[i] {
+			k++
+		}
+		if k > times {
+			return i
+		}
+	}
+	return -1
 }
 
 // period reads the pieces around the sign at, which comes again each d bytes, and returns where

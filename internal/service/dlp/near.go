@@ -14,26 +14,26 @@ func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 	switch {
 	case last == stepJoined && r.Named, last == stepBackwards && !r.Distinct: // what stood between is gone
 		return true
-	case !s.use.Patterns, v.leaf && hit.turn != straight, r.Digits > 0 && !numberBy(v.text, at, r.Digits), !r.Short && !near(v.text, marks, at, hit):
+	case !s.use.Patterns, v.leaf && hit.turn != straight:
 		return true
-	case r.URL && hit.turn == straight && !credentials(v.text[at:]):
+	case r.Weak && (v.guess > 0 || v.leaf || hit.turn != straight), r.Generic && (v.guess > 0 || v.leaf):
 		return true
-	case r.Weak:
-		return v.guess > 0 || v.leaf || hit.turn != straight
-	case r.Generic:
-		return v.guess > 0 || v.leaf || !assigned(v.text[at:], s.more && v.ends)
+	case r.Generic && !assigned(v.text[at:], s.more && v.ends):
+		return true
+	case r.Digits > 0 && !numberBy(v.text, at, r.Digits), r.URL && hit.turn == straight && !credentials(v.text[at:]):
+		return true
 	}
-	return false
+	return !r.Short && !s.near(v.text, marks, at, hit)
 }
 
 // near reports whether a run of bytes that could be a secret stands by a keyword: twelve of a
 // token's with a digit or with letters of both cases among them. It spares the rules most words.
-func near(p []byte, marks []mark, at int, hit ruleHit) bool {
+func (s *scan) near(p []byte, marks []mark, at int, hit ruleHit) bool {
 	lo, hi := max(0, at-48), min(len(p), at+200)
 	if hit.turn == reversed {
 		lo, hi = max(0, at-200), min(len(p), at+48)
 	}
-	if hi < len(p) && lo > 0 {
+	if hi < len(p) && lo > 0 && marks != nil {
 		drawn := mark(0)
 		for b := lo / block; b <= hi/block && b < len(marks); b++ {
 			drawn |= marks[b]
@@ -45,22 +45,63 @@ func near(p []byte, marks []mark, at int, hit ruleHit) bool {
 	if hit.rule.Glued {
 		return glue(p, at, hit)
 	}
-	run, kinds := 0, uint8(0)
-	for _, b := range p[lo:hi] {
+	s.mixed.skip(max(0, at-200))
+	return s.mixed.between(p, lo, hi)
+}
+
+// mixedRuns remembers where in a text runs stand that could be a secret, as far as it was asked for:
+// those who ask go through the text from its beginning to its end.
+type mixedRuns struct {
+	spans  [][2]int // from where a run could be one to where it ends
+	to     int      // as far as was looked
+	begins int      // of the run that goes on there
+	kinds  uint8
+	is     bool
+}
+
+func (m *mixedRuns) reset() { *m = mixedRuns{spans: m.spans[:0]} }
+
+// skip leaves out what stands before lo.
+func (m *mixedRuns) skip(lo int) {
+	if m.to < lo {
+		m.to, m.begins, m.is, m.kinds = lo, lo, false, 0
+	}
+}
+
+// between reports whether such a run stands in p[lo:hi], or one that the text's ends cut off.
+func (m *mixedRuns) between(p []byte, lo, hi int) bool {
+	for ; m.to < hi; m.to++ {
+		b := p[m.to]
 		if !tokenByte[b] || b == '\\' {
-			run, kinds = 0, 0
+			m.begins, m.kinds, m.is = m.to+1, 0, false
 			continue
 		}
-		run++
 		if b >= '0' && b <= '9' {
-			kinds |= inUpper | inLower
+			m.kinds |= inUpper | inLower
 		}
-		kinds |= class[b] & (inUpper | inLower)
-		if run >= 12 && kinds == inUpper|inLower || run >= 16 && kinds == inUpper {
+		m.kinds |= class[b] & (inUpper | inLower)
+		n := m.to + 1 - m.begins
+		switch {
+		case m.is:
+			m.spans[len(m.spans)-1][1] = m.to + 1
+		case n >= 12 && m.kinds == inUpper|inLower || n >= 16 && m.kinds == inUpper:
+			m.is = true
+			m.spans = append(m.spans, [2]int{m.to, m.to + 1})
+		}
+	}
+	for i := len(m.spans) - 1; i >= 0 && m.spans[i][1] > lo; i-- {
+		if m.spans[i][0] < hi {
 			return true
 		}
 	}
-	return run >= 12 && (hi == len(p) || lo == 0)
+	if lo > 0 && hi < len(p) {
+		return false
+	}
+	run := 0
+	for i := hi; i > lo && tokenByte[p[i-1]] && p[i-1] != '\\' && run < 12; i-- {
+		run++
+	}
+	return run >= 12
 }
 
 // glue reports whether a keyword with which a secret begins stands in a run as long as one.

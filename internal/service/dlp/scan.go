@@ -32,6 +32,9 @@ type scan struct {
 	marks []mark
 	packs []int
 	hits  []ruleAt
+
+	turned [combinedBy]byte
+	mixed  mixedRuns
 }
 
 // view is a text on its way to plain: the window itself or something decoded from it.
@@ -198,16 +201,10 @@ type ruleAt struct {
 // match looks for secrets in the text of v as it stands.
 func (s *scan) match(v view, marks []mark) {
 	first := len(s.hits)
-	for b := 0; b < len(marks); b++ {
-		if marks[b]&markText == 0 {
-			continue
-		}
-		lo := max(0, b-1) * block
-		for b < len(marks) && marks[b]&markText != 0 {
-			b++
-		}
-		s.keywords(v, marks, lo, min(len(v.text), b*block))
-	}
+	s.mixed.reset()
+	stretches(marks, func(lo, hi int, calm bool) {
+		s.keywords(v, marks, lo*block, min(len(v.text), hi*block), calm)
+	})
 	// Rule by rule, each keyword's places in their order.
 	for i := first; i < len(s.hits); i++ {
 		k := s.hits[i].ruleHit
@@ -226,9 +223,44 @@ func (s *scan) match(v view, marks []mark) {
 	s.hits = s.hits[:first]
 }
 
+// nearby is within how many blocks of a keyword something has to look drawn; see near.
+const nearby = 4
+
+// stretches calls do with the blocks from lo to hi that hold text, in pieces of which all is near to
+// something that looks drawn, or nothing is.
+func stretches(marks []mark, do func(lo, hi int, calm bool)) {
+	begin, calm := -1, false
+	drawn := nearby // the last block that is near to one that looks drawn, or to the text's beginning
+	for b := range min(len(marks), nearby) {
+		if marks[b]&markDrawn != 0 {
+			drawn = b + nearby
+		}
+	}
+	for b, is := range marks {
+		if b+nearby >= len(marks)-1 || marks[b+nearby]&markDrawn != 0 {
+			drawn = b + 2*nearby
+		}
+		text := is&markText != 0 || b+1 < len(marks) && marks[b+1]&markText != 0
+		if begin >= 0 && (!text || calm != (b > drawn)) {
+			do(begin, b, calm)
+			begin = -1
+		}
+		if text && begin < 0 {
+			begin, calm = b, b > drawn
+		}
+	}
+	if begin >= 0 {
+		do(begin, len(marks), calm)
+	}
+}
+
 // keywords collects what stands in text[lo:hi], and looks at the bottle's own secrets at once.
-func (s *scan) keywords(v view, marks []mark, lo, hi int) {
-	s.t.grams.find(v.text, lo, hi, s.t.fold, func(at int, what any) {
+func (s *scan) keywords(v view, marks []mark, lo, hi int, calm bool) {
+	find := s.t.grams.find
+	if calm {
+		find = s.t.calm.find
+	}
+	find(v.text, lo, hi, s.t.fold, func(at int, what any) {
 		switch hit := what.(type) {
 		case knownHit:
 			if s.use.Known && !s.known(v, at, hit) {

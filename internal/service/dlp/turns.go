@@ -1,12 +1,18 @@
 package dlp
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
 
 // A text that was turned letter by letter is still text. It is looked at once, and not decoded on:
 // what else may hide in it would have to be a guess on top of a guess.
 
 // leaf looks at a text without decoding it.
 func (s *scan) leaf(next view, out []byte) {
+	if !s.promising(out) {
+		return
+	}
 	if s.work -= len(out); s.work < 0 {
 		s.limit(next, RuleWork)
 		return
@@ -16,6 +22,11 @@ func (s *scan) leaf(next view, out []byte) {
 	s.marks, s.packs = survey(out, true, s.marks, s.packs)
 	s.match(next, s.marks[m:])
 	s.marks, s.packs = s.marks[:m], s.packs[:p]
+}
+
+// promising reports whether any pattern that counts in a leaf stands in a text.
+func (s *scan) promising(p []byte) bool {
+	return s.t.leaf.holds(p, s.t.fold)
 }
 
 // shifted reads a run as one whose letters were moved along the alphabet, or mirrored in it, where
@@ -60,75 +71,22 @@ func shift(b byte, n int) byte {
 	return first + (b-first+byte(n))%26
 }
 
-// rot47 turns all printable signs.
-func (s *scan) rot47(v view, lo, hi int, text []byte) {
-	out := make([]byte, len(text))
-	for i, b := range text {
-		out[i] = '!' + (b-'!'+47)%94
-	}
-	s.leaf(v.next(lo, hi, "rot47"), out)
-}
-
-// keySet is a set of the keys with which a byte was, perhaps, combined.
-type keySet [4]uint64
-
-// keysOf has for each byte the keys that make it a printable one.
-var keysOf = func() (t [256]keySet) {
-	for b := range t {
-		for k := 1; k < 256; k++ {
-			if c := byte(b ^ k); c > ' ' && c <= '~' || c == ' ' || c == '\n' {
-				t[b][k>>6] |= 1 << (k & 63)
-			}
-		}
+var turned47 = func() (t [256]byte) {
+	for b := byte('!'); b <= '~'; b++ {
+		t[b] = '!' + (b-'!'+47)%94
 	}
 	return t
 }()
 
-const maxCombined = 4096
-
-// combined reads bytes as text combined with one byte by exclusive or, wherever sixteen or more
-// in a row could be that.
-func (s *scan) combined(v view, p []byte) {
-	if len(p) > maxCombined {
+// rot47 turns all printable signs.
+func (s *scan) rot47(v view, lo, hi int, text []byte) {
+	out := s.turned[:len(text)]
+	for i, b := range text {
+		out[i] = turned47[b]
+	}
+	if !s.promising(out) {
 		return
 	}
-	for i := 0; i+minRun <= len(p); {
-		keys := keysOf[p[i]]
-		j := i + 1
-		for ; j < len(p); j++ {
-			k := &keysOf[p[j]]
-			next := keySet{keys[0] & k[0], keys[1] & k[1], keys[2] & k[2], keys[3] & k[3]}
-			if next == (keySet{}) {
-				break
-			}
-			keys = next
-		}
-		if j-i >= minRun {
-			s.withKeys(v, p[i:j], keys)
-			i = j
-			continue
-		}
-		i++
-	}
-}
-
-// withKeys tries each key that makes all of p printable.
-func (s *scan) withKeys(v view, p []byte, keys keySet) {
-	out := make([]byte, len(p))
-	for k := 1; k < 256; k++ {
-		if keys[k>>6]>>(k&63)&1 == 0 {
-			continue
-		}
-		run, longest := 0, 0
-		for n := range out {
-			out[n] = p[n] ^ byte(k)
-			if run++; !tokenByte[out[n]] && out[n] != '!' {
-				run = 0
-			}
-			longest = max(longest, run)
-		}
-		if longest >= minPart {
-			s.leaf(v.next(0, len(p), "xor "+strconv.Itoa(k)), out)
-		}
-	}
+	out = bytes.Clone(out)
+	s.leaf(v.next(lo, hi, "rot47"), out)
 }

@@ -1,0 +1,135 @@
+package dlp
+
+import "strconv"
+
+const (
+	maxCombined = 4096
+	maxKeys     = 64  // of one text that are followed
+	combinedBy  = 640 // bytes on either side of a pattern that are read with its key
+)
+
+// steps finds patterns in text that was combined with one byte by exclusive or, whatever the byte:
+// the differences between neighbours stay. A letter's case is one bit of them, which is left out.
+type steps struct {
+	two   [1 << 8]uint64  // of patterns of three bytes, all of their bits
+	three [1 << 10]uint64 // of longer ones, hashed
+	heads [1 << 10]uint32 // a first and a second difference's first pattern, counted from one
+	words []word
+}
+
+// stepOf is what two neighbours differ in, without their case, in seven bits.
+func stepOf(a, b byte) uint32 {
+	d := uint32(a ^ b)
+	return d&0x1f | d>>1&0x60
+}
+
+func (g *steps) add(text string, what any) {
+	eachWord(text, func(low []byte) {
+		d := stepOf(low[0], low[1]) | stepOf(low[1], low[2])<<7
+		if len(low) > 3 {
+			h := gram(d | stepOf(low[2], low[3])<<14)
+			g.three[h>>6] |= 1 << (h & 63)
+		} else {
+			g.two[d>>6] |= 1 << (d & 63)
+		}
+		g.words = append(g.words, word{text: string(low), what: what, next: g.heads[d&0x3ff]})
+		g.heads[d&0x3ff] = uint32(len(g.words))
+	})
+}
+
+// find calls hit with each place of each pattern, and the byte that it was combined with.
+func (g *steps) find(p []byte, hit func(at int, key byte, w *word)) {
+	if len(p) < 4 {
+		return
+	}
+	d := stepOf(p[0], p[1])<<7 | stepOf(p[1], p[2])<<14
+	for i := 0; i+3 < len(p); i++ {
+		d = d>>7 | stepOf(p[i+2], p[i+3])<<14
+		h, two := gram(d), d&(1<<14-1)
+		if (g.three[h>>6&1023]>>(h&63)|g.two[two>>6&255]>>(two&63))&1 == 0 {
+			continue
+		}
+		for n := g.heads[d&0x3ff]; n > 0; {
+			w := &g.words[n-1]
+			n = w.next
+			key := p[i] ^ w.text[0]
+			if combinedWith(p[i:], w.text, key) {
+				hit(i, key, w)
+			}
+			if key ^= 0x20; class[w.text[0]]&inLower != 0 && combinedWith(p[i:], w.text, key) {
+				hit(i, key, w)
+			}
+		}
+	}
+}
+
+func combinedWith(p []byte, w string, key byte) bool {
+	if len(p) < len(w) || key == 0 {
+		return false
+	}
+	for i := range len(w) {
+		if fold(p[i]^key) != w[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// combined reads bytes as text combined with one byte by exclusive or, wherever that makes a
+// pattern of them.
+func (s *scan) combined(v view, p []byte) {
+	if len(p) > maxCombined || len(p) < minRun {
+		return
+	}
+	type read struct {
+		key byte
+		hi  int
+	}
+	var done []read
+	s.t.steps.find(p, func(at int, key byte, w *word) {
+		for _, d := range done {
+			if d.key == key && at < d.hi {
+				return
+			}
+		}
+		if hit, ok := w.what.(ruleHit); ok {
+			from, to := max(0, at-200), min(len(p), at+200)
+			around := s.turned[:to-from]
+			for i := range around {
+				around[i] = p[from+i] ^ key
+			}
+			s.mixed.reset()
+			if s.dismissed(view{text: around, leaf: true}, nil, at-from, hit) {
+				return
+			}
+		}
+		lo, hi, longest := at, at, 0
+		for run := 0; hi < len(p) && hi-at < combinedBy && shows(p[hi]^key); hi++ {
+			if run++; !tokenByte[p[hi]^key] && p[hi]^key != '!' {
+				run = 0
+			}
+			longest = max(longest, run)
+		}
+		for run := 0; lo > 0 && at-lo < combinedBy && shows(p[lo-1]^key); lo-- {
+			if run++; !tokenByte[p[lo-1]^key] && p[lo-1]^key != '!' {
+				run = 0
+			}
+			longest = max(longest, run)
+		}
+		if hi-lo < minRun || longest < minPart {
+			return
+		}
+		if len(done) >= maxKeys {
+			return
+		}
+		done = append(done, read{key, hi})
+		out := make([]byte, hi-lo)
+		for i := range out {
+			out[i] = p[lo+i] ^ key
+		}
+		s.leaf(v.next(0, len(p), "xor "+strconv.Itoa(int(key))), out)
+	})
+}
+
+// shows reports whether a byte is a printable one or a break.
+func shows(b byte) bool { return b >= ' ' && b <= '~' || b == '\n' }
