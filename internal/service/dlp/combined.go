@@ -92,16 +92,8 @@ func (s *scan) combined(v view, p []byte) {
 				return
 			}
 		}
-		if hit, ok := w.what.(ruleHit); ok {
-			from, to := max(0, at-200), min(len(p), at+200)
-			around := s.turned[:to-from]
-			for i := range around {
-				around[i] = p[from+i] ^ key
-			}
-			s.mixed.reset()
-			if s.dismissed(view{text: around, leaf: true}, nil, at-from, hit) {
-				return
-			}
+		if hit, ok := w.what.(ruleHit); ok && s.dismissedUnder(p, at, key, hit) {
+			return
 		}
 		lo, hi, longest := at, at, 0
 		for run := 0; hi < len(p) && hi-at < combinedBy && shows(p[hi]^key); hi++ {
@@ -129,6 +121,25 @@ func (s *scan) combined(v view, p []byte) {
 		}
 		s.leaf(v.next(0, len(p), "xor "+strconv.Itoa(int(key))), out)
 	})
+}
+
+// dismissedUnder is dismissed for bytes that are combined with a key.
+func (s *scan) dismissedUnder(p []byte, at int, key byte, hit ruleHit) bool {
+	lo, hi := max(0, at-200), min(len(p), at+200)
+	if hit.rule.Glued {
+		for lo, hi = at, at; hi < len(p) && hi-at < block+1 && solidByte[p[hi]^key]; hi++ {
+		}
+		if hi < len(p) && hi-at < minRun {
+			return true
+		}
+		hi = min(len(p), hi+1)
+	}
+	around := s.turned[:hi-lo]
+	for i := range around {
+		around[i] = p[lo+i] ^ key
+	}
+	s.mixed.reset()
+	return s.dismissed(view{text: around, leaf: true}, nil, at-lo, hit)
 }
 
 // shows reports whether a byte is a printable one or a break.

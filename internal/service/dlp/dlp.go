@@ -174,6 +174,9 @@ func (e *Engine) build() *tables {
 			add(k, ruleHit{r, straight, len(k)})
 			if !r.Generic && !r.Weak {
 				t.leaf.add(k, ruleHit{r, straight, len(k)})
+				if r.Dotted { // two letters make many steps; a token's head begins with a brace and a quote
+					k += "j"
+				}
 				t.steps.add(k, ruleHit{r, straight, len(k)})
 			}
 			if r.Generic || len(k) < 3 || len(k) == 3 && !strings.ContainsAny(k, "_-.") {

@@ -153,13 +153,22 @@ func spelt(value []byte) bool {
 	return false
 }
 
-// numberBy reports whether so many digits stand by a keyword, on either side.
-func numberBy(p []byte, at, digits int) bool {
-	n := 0
+// numberBy reports whether so many digits stand around a place: of a card's number with no more than
+// one sign between two of them.
+func numberBy(p []byte, at, digits int, card bool) bool {
+	n, gap := 0, 0
 	for _, b := range p[max(0, at-80):min(len(p), at+120)] {
-		if b >= '0' && b <= '9' {
-			n++
+		switch {
+		case b >= '0' && b <= '9':
+			if n++; n >= digits {
+				return true
+			}
+			gap = 0
+		case card:
+			if gap++; gap > 1 {
+				n = 0
+			}
 		}
 	}
-	return n >= digits
+	return false
 }

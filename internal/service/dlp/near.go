@@ -20,10 +20,31 @@ func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 		return true
 	case r.Generic && !assigned(v.text[at:], s.more && v.ends):
 		return true
-	case r.Digits > 0 && !numberBy(v.text, at, r.Digits), r.URL && hit.turn == straight && !credentials(v.text[at:]):
+	case r.Digits > 0 && !numberBy(v.text, at, r.Digits, r.ID != "iban"), r.URL && hit.turn == straight && !credentials(v.text[at:]):
+		return true
+	case r.Operated && !operated(v.text, at, hit):
 		return true
 	}
 	return !r.Short && !s.near(v.text, marks, at, hit)
+}
+
+// operated reports whether an operator stands behind the name that a keyword is in. The signs are those
+// that the rules allow there, and the lengths at least theirs.
+func operated(p []byte, at int, hit ruleHit) bool {
+	step, end := 1, min(len(p), at+hit.size+64)
+	i := at + hit.size
+	if hit.turn == reversed {
+		step, i, end = -1, at-1, max(-1, at-64)
+	}
+	for ; i != end; i += step {
+		switch b := p[i]; {
+		case b == '=', b == '>', b == '|', b == ':', b == '?', b == ',':
+			return true
+		case !wordByte(b) && b != ' ' && b != '.' && b != '-' && b != '"' && b != '\'' && (b < '\t' || b > '\r'):
+			return false
+		}
+	}
+	return i < 0 || i == len(p)
 }
 
 // near reports whether a run of bytes that could be a secret stands by a keyword: twelve of a

@@ -37,6 +37,8 @@ type Rule struct {
 	Weak bool `json:"-"`
 	// Named rules find what a name is given as its value. Distinct ones go by a mark that no word has.
 	Named, Distinct bool `json:"-"`
+	// Operated rules want an operator behind a name that begins with, or near, a keyword.
+	Operated bool `json:"-"`
 	// Glued rules' secrets begin with a keyword, or nearly so.
 	Glued bool `json:"-"`
 	// Dotted rules' secrets go on behind a dot. URL rules go by what stands before a host.
@@ -77,6 +79,7 @@ func All() []*Rule {
 		}
 		r.Weak = slices.ContainsFunc(r.Keywords, func(k string) bool { return strings.Trim(k, "0123456789abcdef") == "" })
 		r.Named = r.Generic || strings.Contains(r.Regex, "(?:=|>|") || strings.Contains(r.Regex, "[:=]") || strings.Contains(r.Regex, `\s*=`) || strings.HasPrefix(r.ID, "curl-")
+		r.Operated = strings.Contains(r.Regex, `(?:[ \t\w.-]{0,20})[\s'"]{0,3}(?:=|>|:{1,3}=|\|\||:|=>|\?=|,)`)
 		r.Distinct = !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) < 3 || !strings.ContainsAny(k, "_-.") })
 		r.Glued = !r.Named && !r.Short && (r.Distinct || !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) > 4 }))
 		r.Dotted = r.ID == "jwt" || r.ID == "json-web-token"
