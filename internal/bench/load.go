@@ -41,7 +41,7 @@ func load(args []string, out io.Writer) error {
 	var c client
 	var mode, proto, proxy, roots string
 	f := flag.NewFlagSet("load", flag.ContinueOnError)
-	f.StringVar(&mode, "mode", "small", "small, down, up or sse")
+	f.StringVar(&mode, "mode", "small", "small, fresh, down, up or sse")
 	f.StringVar(&c.url, "url", "", "the upstream")
 	f.StringVar(&proto, "proto", "h1", "h1 or h2")
 	f.StringVar(&proxy, "proxy", "", "an explicit proxy")
@@ -56,9 +56,10 @@ func load(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	transport.DisableKeepAlives = mode == "fresh"
 	defer transport.CloseIdleConnections()
 	c.http = &http.Client{Transport: transport}
-	do := map[string]func() (loaded, error){"small": c.small, "down": c.down, "up": c.up, "sse": c.events}[mode]
+	do := map[string]func() (loaded, error){"small": c.small, "fresh": c.small, "down": c.down, "up": c.up, "sse": c.events}[mode]
 	if do == nil {
 		return fmt.Errorf("there is no mode %q", mode)
 	}

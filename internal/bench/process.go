@@ -58,6 +58,38 @@ func memory(pid int, name string) (float64, error) {
 	return 0, fmt.Errorf("cannot find %s of process %d", name, pid)
 }
 
+// watchMemory looks at what a process holds every few milliseconds until done, which returns the
+// most that it saw.
+func watchMemory(pid int) (before float64, done func() (float64, error), err error) {
+	if before, err = memory(pid, "VmRSS"); err != nil {
+		return 0, nil, err
+	}
+	end, ended, highest := make(chan struct{}), make(chan error, 1), before
+	go func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			now, err := memory(pid, "VmRSS")
+			if err != nil {
+				ended <- err
+				return
+			}
+			highest = max(highest, now)
+			select {
+			case <-tick.C:
+			case <-end:
+				ended <- nil
+				return
+			}
+		}
+	}()
+	return before, func() (float64, error) {
+		close(end)
+		err := <-ended
+		return highest, err
+	}, nil
+}
+
 // sidecarOf finds the sidecar's process of a bottle by its command line.
 func sidecarOf(identity string) (int, error) {
 	found, err := filepath.Glob("/proc/[0-9]*/cmdline")

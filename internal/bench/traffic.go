@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +21,8 @@ type way struct {
 	name   string
 	pid    int // 0: nobody's
 	note   string
+	h1     bool  // it speaks nothing newer
+	most   int64 // bytes of a large body where it is slow; 0: as many as the others
 	client func(context.Context, ...string) *exec.Cmd
 }
 
@@ -61,25 +64,31 @@ func measureTraffic(ctx context.Context, w *world, r *report) error {
 	}
 	defer end()
 	ways := []*way{direct, ours}
-	theirs, err := w.mitmproxy(ctx, up)
-	if err != nil {
-		progress("%v", err)
-		r.note("Not measured: %s.", err)
-	} else {
+	for _, peer := range []func(context.Context, upstreamIs) (*way, error){w.mitmproxy, w.squid} {
+		theirs, err := peer(ctx, up)
+		if err != nil {
+			progress("%v", err)
+			r.note("Not measured: %s.", err)
+			continue
+		}
 		ways = append(ways, theirs)
 	}
 	idle, err := memory(ours.pid, "VmRSS")
 	if err != nil {
 		return err
 	}
-	if err := w.small(ctx, r, ways); err != nil {
+	if err := errors.Join(w.small(ctx, r, ways), w.fresh(ctx, r, ways)); err != nil {
 		return err
 	}
 	streamed, err := w.large(ctx, r, ways)
 	if err != nil {
 		return err
 	}
-	if err := w.memoryOf(ctx, r, ours, idle, streamed); err != nil {
+	more, err := w.gigabyte(ctx, r, ways)
+	if err != nil {
+		return err
+	}
+	if err := w.memoryOf(ctx, r, ours, idle, streamed+more); err != nil {
 		return err
 	}
 	if err := w.sse(ctx, r, ways); err != nil {
@@ -99,24 +108,41 @@ type tally struct {
 	cpu      time.Duration
 }
 
+// speaking leaves out the ways that do not know a protocol.
+func speaking(ways []*way, proto string) []*way {
+	return slices.DeleteFunc(slices.Clone(ways), func(v *way) bool { return v.h1 && proto != "h1" })
+}
+
+// turns lets each way carry the same requests, round by round.
+func (w *world) turns(ctx context.Context, ways []*way, args ...string) ([]tally, error) {
+	tallies := make([]tally, len(ways))
+	for range w.rounds {
+		for i, v := range ways {
+			out, cpu, err := v.load(ctx, append(args, "-round", w.round.String())...)
+			if err != nil {
+				return nil, err
+			}
+			t := &tallies[i]
+			t.times = append(t.times, out.Times...)
+			t.rates = append(t.rates, float64(len(out.Times))/out.Seconds)
+			t.requests, t.cpu = t.requests+out.All, t.cpu+cpu
+		}
+	}
+	return tallies, nil
+}
+
+func (t tally) perCore() float64 { return float64(t.requests) / max(t.cpu.Seconds(), 0.01) }
+
 // small is the kept-alive comparison: 1 KB answers, for every protocol and number of clients.
 func (w *world) small(ctx context.Context, r *report, ways []*way) error {
 	rows := [][]string{{"kept-alive HTTPS, 1 KB", "p50", "p99", "added p50", "requests/s", "requests per second and core of the proxy", "added p50, mitmproxy to sidecar", "per core, sidecar to mitmproxy"}}
 	for _, proto := range []string{"h1", "h2"} {
+		ways := speaking(ways, proto)
 		for _, clients := range []int{1, 16} {
 			progress("kept-alive %s, %d clients: %d rounds of %s each, taking turns", proto, clients, w.rounds, w.round)
-			tallies := make([]tally, len(ways))
-			for range w.rounds {
-				for i, v := range ways {
-					out, cpu, err := v.load(ctx, "-proto", proto, "-clients", strconv.Itoa(clients), "-round", w.round.String())
-					if err != nil {
-						return err
-					}
-					t := &tallies[i]
-					t.times = append(t.times, out.Times...)
-					t.rates = append(t.rates, float64(len(out.Times))/out.Seconds)
-					t.requests, t.cpu = t.requests+out.All, t.cpu+cpu
-				}
+			tallies, err := w.turns(ctx, ways, "-mode", "small", "-proto", proto, "-clients", strconv.Itoa(clients))
+			if err != nil {
+				return err
 			}
 			rows = append(rows, smallRows(fmt.Sprintf("%s, %d", proto, clients), ways, tallies)...)
 		}
@@ -125,20 +151,42 @@ func (w *world) small(ctx context.Context, r *report, ways []*way) error {
 	return nil
 }
 
-// smallRows compares the ways; the second is ours, the third mitmproxy where it is there.
+// fresh is the same with a connection for each request: one client, whole handshakes.
+func (w *world) fresh(ctx context.Context, r *report, ways []*way) error {
+	rows := [][]string{{"a new connection for each request, 1 KB", "p50", "p99", "added p50", "requests per second and core of the proxy"}}
+	for _, proto := range []string{"h1", "h2"} {
+		ways := speaking(ways, proto)
+		progress("new connections %s", proto)
+		tallies, err := w.turns(ctx, ways, "-mode", "fresh", "-proto", proto)
+		if err != nil {
+			return err
+		}
+		for i, v := range ways {
+			row := []string{proto + ": " + v.name, us(tallies[i].times.p50()), us(tallies[i].times.p99()), "", ""}
+			if i > 0 {
+				row[3], row[4] = us(tallies[i].times.p50()-tallies[0].times.p50()), fmt.Sprintf("%.0f", tallies[i].perCore())
+			}
+			rows = append(rows, row)
+		}
+	}
+	r.table("New connections", rows)
+	return nil
+}
+
+// smallRows compares the ways; the second is ours, and mitmproxy the one with a budget.
 func smallRows(setting string, ways []*way, tallies []tally) [][]string {
-	perCore := func(t tally) float64 { return float64(t.requests) / max(t.cpu.Seconds(), 0.01) }
 	base := tallies[0].times.p50()
+	peer := slices.IndexFunc(ways, func(v *way) bool { return v.name == "mitmproxy" })
 	var rows [][]string
 	for i, v := range ways {
 		t := tallies[i]
 		row := []string{setting + ": " + v.name, us(t.times.p50()), us(t.times.p99()), "", fmt.Sprintf("%.0f", median(t.rates)), "", "", ""}
 		if i > 0 {
-			row[3], row[5] = us(t.times.p50()-base), fmt.Sprintf("%.0f", perCore(t))
+			row[3], row[5] = us(t.times.p50()-base), fmt.Sprintf("%.0f", t.perCore())
 		}
-		if i == 1 && len(ways) > 2 {
-			row[6] = times((tallies[2].times.p50() - base).Seconds(), (t.times.p50() - base).Seconds())
-			row[7] = times(perCore(t), perCore(tallies[2]))
+		if i == 1 && peer > 0 {
+			row[6] = times((tallies[peer].times.p50() - base).Seconds(), (t.times.p50() - base).Seconds())
+			row[7] = times(t.perCore(), tallies[peer].perCore())
 		}
 		if i == 1 && strings.HasSuffix(setting, ", 1") {
 			row[3] += " (" + held(t.times.p50()-base <= 300*time.Microsecond) + ")"
@@ -152,6 +200,7 @@ func smallRows(setting string, ways []*way, tallies []tally) [][]string {
 func (w *world) large(ctx context.Context, r *report, ways []*way) (streamed int64, err error) {
 	rows := [][]string{{"large bodies", "MB/s", "of direct", "MB per second and core of the proxy"}}
 	for _, proto := range []string{"h1", "h2"} {
+		ways := speaking(ways, proto)
 		for _, mode := range []string{"down", "up"} {
 			progress("large bodies %s %s", proto, mode)
 			rates := make([][]float64, len(ways))
@@ -159,8 +208,8 @@ func (w *world) large(ctx context.Context, r *report, ways []*way) (streamed int
 			for range w.rounds {
 				for i, v := range ways {
 					size := int64(256 << 20)
-					if i == 2 {
-						size = 32 << 20 // it is slow
+					if v.most > 0 {
+						size = v.most
 					}
 					out, cpu, err := v.load(ctx, "-mode", mode, "-proto", proto, "-bytes", strconv.FormatInt(size, 10))
 					if err != nil {
@@ -185,6 +234,44 @@ func (w *world) large(ctx context.Context, r *report, ways []*way) (streamed int
 	return streamed, nil
 }
 
+// gigabyte streams one body of that size each way, and watches how much the proxy holds.
+func (w *world) gigabyte(ctx context.Context, r *report, ways []*way) (streamed int64, err error) {
+	rows := [][]string{{"one body of 1 GiB", "MB/s", "resident before, MiB", "highest while it streams, MiB", "grown by, MiB"}}
+	for _, proto := range []string{"h1", "h2"} {
+		for _, mode := range []string{"down", "up"} {
+			for i, v := range speaking(ways, proto) {
+				if i > 1 && proto != "h1" {
+					continue // too slow to wait for
+				}
+				progress("1 GiB %s %s: %s", proto, mode, v.name)
+				row := []string{proto + " " + mode + ": " + v.name, "", "", "", ""}
+				var before, highest float64
+				done := func() (float64, error) { return 0, nil }
+				if v.pid != 0 {
+					if before, done, err = watchMemory(v.pid); err != nil {
+						return 0, err
+					}
+				}
+				out, _, err := v.load(ctx, "-mode", mode, "-proto", proto, "-bytes", strconv.FormatInt(1<<30, 10))
+				highest, watching := done()
+				if err := errors.Join(err, watching); err != nil {
+					return 0, err
+				}
+				row[1] = fmt.Sprintf("%.0f", float64(out.Bytes)/1e6/out.Seconds)
+				if v.pid != 0 {
+					row[2], row[3], row[4] = fmt.Sprintf("%.1f", before), fmt.Sprintf("%.1f", highest), fmt.Sprintf("%.1f", highest-before)
+				}
+				if i == 1 {
+					streamed += out.Bytes
+				}
+				rows = append(rows, row)
+			}
+		}
+	}
+	r.table("One gigabyte", rows)
+	return streamed, nil
+}
+
 func (w *world) memoryOf(_ context.Context, r *report, ours *way, idle float64, streamed int64) error {
 	now, err1 := memory(ours.pid, "VmRSS")
 	peak, err2 := memory(ours.pid, "VmHWM")
@@ -205,6 +292,7 @@ func (w *world) memoryOf(_ context.Context, r *report, ours *way, idle float64, 
 func (w *world) sse(ctx context.Context, r *report, ways []*way) error {
 	rows := [][]string{{"server-sent events, one each 2 ms", "event on its way p50", "p99", "request to first event"}}
 	for _, proto := range []string{"h1", "h2"} {
+		ways := speaking(ways, proto)
 		progress("events %s", proto)
 		delays, firsts := make([]sample, len(ways)), make([]sample, len(ways))
 		for range w.rounds {
@@ -307,7 +395,7 @@ func (w *world) mitmproxy(ctx context.Context, up upstreamIs) (*way, error) {
 		return nil, fmt.Errorf("mitmproxy: %w: %s", err, said.String())
 	}
 	return &way{
-		name: "mitmproxy", pid: c.Process.Pid,
+		name: "mitmproxy", pid: c.Process.Pid, most: 32 << 20,
 		note: firstLine(ctx, path, "--version") + " from Debian as explicit proxy, intercepting, no script, no log, bodies over 1 MB streamed",
 		client: func(ctx context.Context, args ...string) *exec.Cmd {
 			return exec.CommandContext(ctx, w.self, append([]string{"load", "-url", "https://" + up.Addr, "-proxy", "http://" + proxy,

@@ -15,6 +15,7 @@ import (
 	"net/http/cgi"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 )
 
@@ -112,14 +113,44 @@ func gitServer(t *testing.T) http.Handler {
 	}
 }
 
-// grpcServer answers every call with the sentence, a status in the trailers.
+// grpcServer answers with the sentence, with five messages, or with each message that it gets as
+// soon as it has it; how many it sent and the status are in the trailers.
 func grpcServer() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/grpc")
-		w.Header().Set("Trailer", "Grpc-Status")
-		_, _ = w.Write(append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(hello))), hello...))
+		w.Header().Set("Trailer", "Grpc-Status, Test-Count")
+		flush, sent := http.NewResponseController(w), 0
+		send := func(text string) {
+			sent++
+			_, _ = w.Write(append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(text))), text...))
+			_ = flush.Flush()
+		}
+		switch r.URL.Path {
+		case "/test.Test/Echo":
+			_ = flush.EnableFullDuplex()
+			_ = flush.Flush()
+			for {
+				var head [5]byte
+				if _, err := io.ReadFull(r.Body, head[:]); err != nil {
+					break
+				}
+				text := make([]byte, binary.BigEndian.Uint32(head[1:]))
+				if _, err := io.ReadFull(r.Body, text); err != nil {
+					break
+				}
+				send(string(text))
+			}
+		case "/test.Test/Tell":
+			_, _ = io.Copy(io.Discard, r.Body)
+			for range 5 {
+				send(hello)
+			}
+		default:
+			_, _ = io.Copy(io.Discard, r.Body)
+			send(hello)
+		}
 		w.Header().Set("Grpc-Status", "0")
+		w.Header().Set("Test-Count", strconv.Itoa(sent))
 	})
 }
 

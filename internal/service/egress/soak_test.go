@@ -102,7 +102,9 @@ const (
 type soak struct {
 	w            *world
 	streams      int
-	mu           sync.Mutex // guards what follows
+	pace         time.Duration // the longest pause of an upstream in the middle of a stream
+	calm         time.Duration // how long a measure must stand still to be the first
+	mu           sync.Mutex    // guards what follows
 	wrong        []string
 	counts       map[string]*[hows]int
 	noes         int // that the agents were told
@@ -162,13 +164,13 @@ func (s *soak) policy(h1, h2 *upstream, database string) policy.Set {
 // refusals at random: no verdict is wrong, no body is cut short unsaid, nothing is left behind.
 // BOT_BOTTLE_TEST_SOAK sets for how long, such as 1m, and then there are a thousand.
 func TestManyStreamsWithAborts(t *testing.T) {
-	length, s := 2*time.Second, &soak{streams: 200, counts: map[string]*[hows]int{}}
+	length, s := 2*time.Second, &soak{streams: 200, calm: time.Second, counts: map[string]*[hows]int{}}
 	if text := os.Getenv("BOT_BOTTLE_TEST_SOAK"); text != "" {
 		var err error
 		if length, err = time.ParseDuration(text); err != nil {
 			t.Fatal(err)
 		}
-		s.streams = 1000
+		s.streams, s.calm, s.pace = 1000, 35*time.Second, 6*time.Second
 	}
 	h1, h2 := newUpstream(t, false, true, s.answer), newUpstream(t, true, true, s.answer)
 	h1.quiet.Store(true)
@@ -185,22 +187,22 @@ func TestManyStreamsWithAborts(t *testing.T) {
 			c.CloseIdleConnections()
 		}
 	}
-	s.run(t, clients, len(clients), 100*time.Millisecond) // pools and caches fill before the measure
+	s.run(t, clients, length/10) // pools and caches fill before the measure, and what the runtime keeps of each goroutine
 	before := s.rest(t, measure{}, quiet)
 	s.counts, s.noes, s.logged, s.deniedLogged = map[string]*[hows]int{}, 0, 0, 0
-	s.run(t, clients, s.streams, length)
+	s.run(t, clients, length)
 	after := s.rest(t, before, quiet)
 	s.report(t, length, before, after)
 }
 
-// run keeps so many streams open for a while, and then lets each end.
-func (s *soak) run(t *testing.T, clients []*http.Client, streams int, length time.Duration) {
+// run keeps s.streams streams open for a while, and then lets each end.
+func (s *soak) run(t *testing.T, clients []*http.Client, length time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	var all sync.WaitGroup
 	list := kinds()
-	for i := range streams {
+	for i := range s.streams {
 		all.Go(func() {
 			random, k := rand.New(rand.NewPCG(uint64(i), 7)), list[i%len(list)]
 			for n := i / len(list); ctx.Err() == nil; n++ {
@@ -250,24 +252,22 @@ func (m measure) exceeds(before measure) bool {
 	return m.goroutines > before.goroutines || m.files > before.files || m.heap > before.heap+2<<20
 }
 
-// rest waits until no more is held than before, or for the zero value until it no longer shrinks.
-// An HTTP/2 connection's timers hold its memory for half a minute longer.
+// rest waits until no more is held than before, or for the zero value until it has stood still for
+// a while: the timers of an HTTP/2 connection hold its memory for half a minute after its end.
 func (s *soak) rest(t *testing.T, before measure, quiet func()) measure {
 	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(6 * patience)
+	deadline := time.After(6*patience + s.calm)
 	var last measure
-	for same := 0; ; {
+	for since := time.Now(); ; {
 		quiet()
 		_ = heap() // what pools hold is let go by the second collection
 		now := measure{runtime.NumGoroutine(), descriptors(t), heap()}
-		if now.goroutines == last.goroutines && now.files == last.files && now.heap > last.heap-64<<10 {
-			same++
-		} else {
-			same = 0
+		if now.goroutines != last.goroutines || now.files != last.files {
+			since = time.Now()
 		}
-		if last = now; before == (measure{}) && same >= 10 || before != (measure{}) && !now.exceeds(before) {
+		if last = now; before == (measure{}) && time.Since(since) > s.calm || before != (measure{}) && !now.exceeds(before) {
 			return now
 		}
 		select {

@@ -80,12 +80,14 @@ func (s *soak) answer(w http.ResponseWriter, r *http.Request) {
 	breaks := query.Has("break")
 	switch r.URL.Path {
 	case "/ok/socket":
+		s.pause(r.Context(), key)
 		echoesUntil(w, r, breaks)
 	case "/ok/up":
 		body := io.Reader(r.Body)
 		if breaks {
 			body = io.LimitReader(body, int64(size/2))
 		}
+		s.pause(r.Context(), key)
 		n, err := verify(body, key)
 		if breaks {
 			panic(http.ErrAbortHandler)
@@ -95,20 +97,32 @@ func (s *soak) answer(w http.ResponseWriter, r *http.Request) {
 		}
 		_, _ = fmt.Fprint(w, n)
 	default:
-		give := size
-		if breaks {
-			give = size / 2
-		}
 		var to io.Writer = w
 		if query.Has("events") {
 			w.Header().Set("Content-Type", "text/event-stream")
 			to = eventWriter{w}
 		}
-		_, _ = io.CopyBuffer(struct{ io.Writer }{to}, newPattern(key, give), make([]byte, 4<<10))
+		body, buf := newPattern(key, size), make([]byte, 4<<10)
+		_, _ = io.CopyBuffer(struct{ io.Writer }{to}, io.LimitReader(body, int64(size/2)), buf)
+		_ = http.NewResponseController(w).Flush()
+		s.pause(r.Context(), key)
 		if breaks {
-			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}
+		_, _ = io.CopyBuffer(struct{ io.Writer }{to}, body, buf)
+	}
+}
+
+// pause keeps a stream open, so that all are open at once and not one after the other.
+func (s *soak) pause(ctx context.Context, key uint64) {
+	if s.pace == 0 {
+		return
+	}
+	timer := time.NewTimer(time.Duration(key % uint64(s.pace)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -383,6 +397,7 @@ func (s *soak) database(conn net.Conn) {
 		s.fail("the database was told %q", line)
 		return
 	}
+	s.pause(context.Background(), uint64(size)*7_919_000)
 	if breaks {
 		_, _ = io.CopyN(conn, br, int64(size/2))
 		_ = conn.(*net.TCPConn).SetLinger(0)
