@@ -58,6 +58,10 @@ images: ## build the shipped Dockerfiles in an engine of the tests' own, from De
 	./scripts/setup test
 	BOT_BOTTLE_TEST_BUILDS=1 BOT_BOTTLE_TEST_REQUIRE=docker,registry go test -count=1 -timeout 15m -run ShippedDockerfiles ./internal/e2e
 
+.PHONY: mutants
+mutants: ## take each guard of the egress out and see a test fail; PART=1/5 for some of them
+	go run -C tools/mutants . -part $(or $(PART),1/1)
+
 .PHONY: bench
 bench: ## measure beside peers and print the ratios; WRITE=docs/performance.md records them
 	./scripts/setup bench

@@ -43,7 +43,7 @@ func clients() []client {
 		{name: "wget", program: "wget", host: "web", body: true, script: `wget -nv -O- --tries=1 --content-on-error https://HOST/a`},
 		{name: "git", program: "git", host: "git", script: `git clone -q https://HOST/app.git got && git -C got log --format=%s`},
 		{name: "npm", program: "npm", host: "npm", script: `npm install --registry=https://HOST/ --no-audit --no-fund --no-update-notifier --fetch-retries=0 --cache=$PWD/cache --prefix=$PWD tiny && cat node_modules/tiny/hello.txt`},
-		{name: "pip", program: python, host: "pip", script: python + ` -m pip install -v --disable-pip-version-check --no-cache-dir --retries 0 --index-url https://HOST/simple/ --target got tiny && ` + python + ` got/tiny.py`},
+		{name: "pip", program: python, host: "pip", script: python + ` -m pip install -vv --disable-pip-version-check --no-cache-dir --retries 0 --index-url https://HOST/simple/ --target got tiny && ` + python + ` got/tiny.py`},
 		{name: "go", program: "go", host: "go", script: `export PATH=$PATH:/usr/local/go/bin GOPROXY=https://HOST GONOSUMDB='*' GOSUMDB=off GOTOOLCHAIN=local GOFLAGS=-modcacherw GOPATH=$PWD/path GOCACHE=$PWD/cache; go mod download -json test.example/tiny@v1.0.0 && cat path/pkg/mod/test.example/tiny@v1.0.0/hello.go`},
 		{name: "requests", program: python, host: "web", body: true, script: python + ` -c 'import requests; r = requests.get("https://HOST/a", timeout=20); print(r.status_code, r.text); r.raise_for_status()'`},
 		{name: "httpx", program: python, host: "web", body: true, script: python + ` -c 'import httpx; r = httpx.Client(http2=True, verify="/etc/ssl/certs/ca-certificates.crt").get("https://HOST/a"); print(r.http_version, r.status_code, r.text); r.raise_for_status()'`},

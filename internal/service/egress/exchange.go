@@ -223,7 +223,6 @@ func (x *exchange) answered(ctx context.Context, resp *response, rq *request) *e
 		}
 		if !upgraded && !bodiless(rq.method, resp.status) {
 			resp.body = &wrappedBody{x.inspector.ResponseBody(ctx, resp.body), resp.body}
-			resp.length = -1
 		}
 	}
 	x.event.Verdict, x.event.Status = "allow", resp.status

@@ -287,31 +287,8 @@ func (f *front) writeBody(resp *response, chunked bool) (received int64, err err
 			return 0, err
 		}
 	}
-	buf := f.s.buffers.get()
-	defer f.s.buffers.put(buf)
-	for {
-		n, readErr := resp.body.Read(*buf)
-		if n > 0 {
-			received += int64(n)
-			if resp.length >= 0 && received > resp.length {
-				return received, errTooLarge
-			}
-			if _, err := dst.Write((*buf)[:n]); err != nil {
-				return received, err
-			}
-		}
-		if readErr == io.EOF {
-			break
-		}
-		if err := w.Flush(); err != nil {
-			return received, err
-		}
-		if readErr != nil {
-			return received, readErr
-		}
-		if received == resp.length {
-			return received, nil
-		}
+	if received, err = f.s.copyAnswer(dst, resp.body, resp.length, w.Flush); err != nil {
+		return received, err
 	}
 	if resp.length >= 0 && received != resp.length {
 		return received, errShort

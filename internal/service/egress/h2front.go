@@ -195,7 +195,7 @@ func writeH2(w http.ResponseWriter, r *http.Request, x *exchange, s *Server) (re
 		}
 	}
 	if resp.length != 0 {
-		if received, err = s.copyAnswer(w, resp.body, flush); err != nil {
+		if received, err = s.copyAnswer(w, resp.body, resp.length, flush); err != nil {
 			return received, err
 		}
 	}
@@ -210,8 +210,51 @@ func writeH2(w http.ResponseWriter, r *http.Request, x *exchange, s *Server) (re
 	return received, nil
 }
 
-// copyAnswer moves a response's body; errors of either side end it.
-func (s *Server) copyAnswer(w io.Writer, body io.Reader, flush func() error) (int64, error) {
-	received, err := s.copyBody(w, body, flush)
-	return received, err
+// copyAnswer moves a response's body of a length, -1 where it is not known, and flushes what comes
+// before its end. The end leaves with the last bytes.
+func (s *Server) copyAnswer(w io.Writer, body io.Reader, length int64, flush func() error) (int64, error) {
+	buf := s.buffers.get()
+	defer s.buffers.put(buf)
+	var total int64
+	for {
+		read := body.Read
+		if total == length {
+			read = func(p []byte) (int, error) { return readSoon(body, p, flush) }
+		}
+		n, err := read(*buf)
+		if n > 0 {
+			total += int64(n)
+			if length >= 0 && total > length {
+				return total, errTooLarge
+			}
+			if _, err := w.Write((*buf)[:n]); err != nil {
+				return total, err
+			}
+		}
+		if err == io.EOF {
+			return total, nil
+		}
+		if total != length || err != nil {
+			if err := flush(); err != nil {
+				return total, err
+			}
+		}
+		if err != nil {
+			return total, err
+		}
+	}
+}
+
+// readSoon reads the end that must follow, and flushes in the meantime where it does not at once.
+func readSoon(r io.Reader, p []byte, flush func() error) (int, error) {
+	flushed := make(chan error, 1)
+	timer := time.AfterFunc(time.Millisecond, func() { flushed <- flush() })
+	n, err := r.Read(p)
+	if timer.Stop() {
+		return n, err
+	}
+	if failed := <-flushed; failed != nil {
+		return n, failed
+	}
+	return n, err
 }

@@ -53,6 +53,8 @@ type Inspector interface {
 	Request(ctx context.Context, head *Head) error
 	RequestBody(ctx context.Context, body io.Reader) io.Reader
 	Response(ctx context.Context, status int, header Header) error
+	// ResponseBody watches an answer: what it yields has the length that the answer's head says, or
+	// ends with an error.
 	ResponseBody(ctx context.Context, body io.Reader) io.Reader
 	// Messages wraps one direction of a WebSocket: its frames, as RFC 6455 §5.2 lays them out.
 	Messages(ctx context.Context, to Direction, frames io.Reader) io.Reader
