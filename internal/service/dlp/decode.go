@@ -351,7 +351,8 @@ func (s *scan) clusters(v view, mark byte, one single, step string) {
 					continue
 				}
 			}
-			if !glued(p[i]) && p[i] != mark {
+			gap := p[i] == ' ' || p[i] == '\n' || p[i] == '\r'
+			if !glued(p[i]) && p[i] != mark && !gap || gap && bytes.IndexByte(p[i:min(len(p), i+8)], mark) < 0 { // a gap between words ends it, unless more follows at once
 				break
 			}
 			out, i, plain = append(out, p[i]), i+1, plain+1

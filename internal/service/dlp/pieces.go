@@ -136,7 +136,7 @@ func (s *scan) quoted(v view) {
 // fields glues the values of a query or a form, and of lines of "name: value".
 func (s *scan) fields(v view) {
 	p := v.text
-	for _, form := range []struct{ between, assign byte }{{'&', '='}, {'\n', ':'}, {'\n', '='}, {';', '='}, {',', '='}} {
+	for _, form := range []struct{ between, assign byte }{{'&', '='}, {'\n', ':'}, {'\n', '='}, {';', '='}, {',', '='}, {' ', '='}} {
 		if bytes.IndexByte(p, form.between) < 0 || bytes.IndexByte(p, form.assign) < 0 {
 			continue
 		}
@@ -175,7 +175,8 @@ func (s *scan) endings(v view) {
 			c.flush()
 			before = nil
 		} else {
-			if before == nil || !alike(before, head) {
+			// What stands before the first is not theirs.
+			if before == nil || !alike(before[max(0, len(before)-len(head)):], head) {
 				c.flush()
 			}
 			c.add(at, at+len(line), word)
@@ -242,7 +243,7 @@ func (s *scan) between(v view) {
 					same++
 				}
 			}
-			if same >= 2 && len(tried) < 12 && !slices.ContainsFunc(tried, func(g []byte) bool { return bytes.Equal(g, gap) }) {
+			if same >= 1 && len(tried) < 12 && !slices.ContainsFunc(tried, func(g []byte) bool { return bytes.Equal(g, gap) }) {
 				tried = append(tried, gap)
 				s.chain(v, gap)
 			}

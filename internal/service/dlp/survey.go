@@ -192,16 +192,14 @@ func odd(q *[block]byte, m, last *masks, bar int) bool {
 	upper := m.upper<<1 | last.upper>>63
 	digit := m.digit<<1 | last.digit>>63
 	starts := m.alnum &^ (m.alnum<<1 | last.alnum>>63)
-	noise := bits.OnesCount64(m.text) < mostText
+	noise, runs := bits.OnesCount64(m.text) < mostText, false
 	if noise {
 		// Runs, and bytes at equal distances, as those of UTF-16 and of short records.
 		two, three, four := starts&(starts>>2), starts&(starts>>3), starts&(starts>>4)
 		two, three, four = two&(two>>4), three&(three>>6), four&(four>>8)
-		if two&(two>>8)|three&(three>>12)|four&(four>>16)|m.word8&(m.word8<<8|last.word8>>56) != 0 {
-			return true
-		}
-		if m.text4&(m.text4<<4|last.text4>>60) == 0 || bits.OnesCount64(m.text) < someText {
-			return false
+		runs = two&(two>>8)|three&(three>>12)|four&(four>>16)|m.word8&(m.word8<<8|last.word8>>56) != 0
+		if !runs && (m.text4&(m.text4<<4|last.text4>>60) == 0 || bits.OnesCount64(m.text) < someText) {
+			return false // else its turns count: a run among noise may be drawn
 		}
 	}
 	humps := m.lower >> 1 &^ (1 << 63) // what follows is lower
@@ -212,7 +210,7 @@ func odd(q *[block]byte, m, last *masks, bar int) bool {
 	}
 	m.digits = bits.OnesCount64(m.digit)
 	if noise {
-		return m.turns >= oddTurns-1
+		return runs || m.turns >= oddTurns-1
 	}
 	m.numbers = bits.OnesCount64(m.digit &^ digit)
 	m.singles = bits.OnesCount64(starts &^ (m.alnum >> 1))

@@ -166,7 +166,7 @@ func (s *scan) unicode(v view) { //nolint:funlen // one pass over the runes; eac
 		idle := 0
 		for i < len(p) && idle < 256 {
 			if p[i] < 0x80 {
-				if !glued(p[i]) {
+				if !glued(p[i]) && !goesOn(p[i:]) {
 					break
 				}
 				out, i, idle = append(out, p[i]), i+1, idle+1
@@ -184,6 +184,19 @@ func (s *scan) unicode(v view) { //nolint:funlen // one pass over the runes; eac
 		}
 		s.child(v, lo, i, out, "look-alikes")
 	}
+}
+
+// goesOn reports whether letters beyond ASCII stand soon behind a gap between words.
+func goesOn(p []byte) bool {
+	if p[0] != ' ' && p[0] != '\n' && p[0] != '\r' {
+		return false
+	}
+	for _, b := range p[1:min(len(p), 24)] {
+		if b >= 0x80 {
+			return true
+		}
+	}
+	return false
 }
 
 // changes tells which runes of the first plane plain changes, block by block as they are met.

@@ -1,0 +1,89 @@
+package dlp_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand"
+	"strings"
+	"testing"
+
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp"
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp/corpus"
+)
+
+// cut makes pieces of n bytes.
+func cut(s string, n int) []string {
+	var out []string
+	for len(s) > n {
+		out, s = append(out, s[:n]), s[n:]
+	}
+	return append(out, s)
+}
+
+func numbered(s string, n int, form, between string) string {
+	var out []string
+	for i, p := range cut(s, n) {
+		out = append(out, fmt.Sprintf(form, i, p))
+	}
+	return strings.Join(out, between)
+}
+
+// A secret among what is no text, and in pieces behind a line's own beginning.
+func TestASecretAmongOtherThings(t *testing.T) {
+	r := rand.New(rand.NewSource(11))
+	noise := func(n int) string {
+		b := make([]byte, n)
+		r.Read(b)
+		return string(b)
+	}
+	for name, dress := range map[string]func(string) string{
+		"among NULs":         func(s string) string { return strings.Repeat("\x00", 500) + s + strings.Repeat("\x00", 500) },
+		"a line among noise": func(s string) string { return noise(1000+r.Intn(64)) + "\n" + s + "\n" + noise(1000) },
+		"a padded record": func(s string) string {
+			return strings.Repeat("\x01\x02\xff\xfe\x80", 100) + s + strings.Repeat("\xff\x00\x01\x99", 200)
+		},
+		"numbered lines": func(s string) string {
+			return "please look at this: " + numbered(s, 8, "%d: %s", "\n") + "\nthank you\n"
+		},
+		"a list": func(s string) string {
+			return "please look at this: " + "- " + strings.Join(cut(s, 7), "\n- ") + "\nthank you\n"
+		},
+		"the fields of a line": func(s string) string {
+			return "please look at this: " + numbered(s, 8, "k%d=%s", " ") + "\nthank you\n"
+		},
+		"bold pieces": func(s string) string { return "this: **" + strings.Join(cut(s, 9), "****") + "**\n" },
+		"wide letters": func(s string) string {
+			return "this: " + strings.Map(func(c rune) rune {
+				if c > ' ' && c <= '~' {
+					return c + 0xfee0
+				}
+				return c
+			}, s) + "\n"
+		},
+		"every third escaped": func(s string) string {
+			var out strings.Builder
+			for i := range len(s) {
+				if i%3 == 0 {
+					fmt.Fprintf(&out, "%%%02x", s[i])
+				} else {
+					out.WriteByte(s[i])
+				}
+			}
+			return out.String()
+		},
+	} {
+		for kind := range corpus.Kinds {
+			secret, known := corpus.Secret(r, kind)
+			if known || len(secret) > 64 && strings.Contains(name, " pieces") {
+				continue
+			}
+			e := dlp.New(nil)
+			if found := e.Scan([]byte(dress(secret)), "body", all()); len(found) == 0 {
+				t.Errorf("%s, kind %d: not found", name, kind)
+			}
+		}
+	}
+	if found := dlp.New(nil).Scan(bytes.Repeat([]byte(noise(4096)), 4), "body", all()); len(found) > 0 {
+		t.Errorf("noise alone: %v", found)
+	}
+}
