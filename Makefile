@@ -43,10 +43,10 @@ test: ## vet and test; PACKAGES=./internal/... for fewer
 
 .PHONY: fuzz
 fuzz: ## fuzz what reads the agent's bytes, FUZZTIME=10m for each target
-	for target in egress/FuzzHTTP1Front egress/FuzzRequestHead egress/FuzzClientHello \
+	for target in service/egress/FuzzHTTP1Front service/egress/FuzzRequestHead service/egress/FuzzClientHello \
+	  service/gitgate/FuzzPushRequest service/gitgate/FuzzSignable service/gitgate/FuzzTreeNames service/gitgate/FuzzRelayed \
 	  policy/FuzzCanonicalHost policy/FuzzCanonicalTarget policy/FuzzDecideAgreesWithANaiveMatcher; do \
-	  case $$target in egress/*) package=./internal/service/egress ;; *) package=./internal/policy ;; esac; \
-	  go test -run '^$$' -fuzz "^$${target#*/}\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  go test -run '^$$' -fuzz "^$${target##*/}\$$" -fuzztime $(FUZZTIME) ./internal/$${target%/*} || exit 1; \
 	done
 
 .PHONY: soak

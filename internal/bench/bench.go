@@ -47,8 +47,9 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.program, "program", "bin/bot-bottle", "the bot-bottle to measure")
 	flags.StringVar(&o.first, "first", "bin/bot-bottle-bench-first", "the program whose start is measured")
 	flags.StringVar(&o.npm, "npm", npmDirectory(), "where scripts/setup installed npm packages")
-	flags.StringVar(&o.only, "only", "", "measure only: start, version, traffic, scan (comma between)")
+	flags.StringVar(&o.only, "only", "", "measure only: start, version, traffic, scan, git (comma between)")
 	flags.StringVar(&o.write, "write", "", "also put the tables between the markers of this Markdown file")
+	flags.IntVar(&o.commits, "commits", 5000, "commits of the repository that is cloned, each of 20 KB; 50000 is the full size")
 	flags.IntVar(&o.starts, "starts", 15, "starts of each peer")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds of each peer's traffic")
 	flags.DurationVar(&o.round, "round", time.Second, "length of a round of traffic")
@@ -61,7 +62,7 @@ func run(ctx context.Context, args []string) error {
 // options are the flags.
 type options struct {
 	program, first, npm, only, write string
-	starts, rounds                   int
+	starts, rounds, commits          int
 	round                            time.Duration
 }
 
@@ -80,7 +81,7 @@ func (o options) measure(ctx context.Context, out io.Writer) (err error) {
 	for _, part := range []struct {
 		name string
 		do   func(context.Context, *world, *report) error
-	}{{"start", measureStart}, {"version", measureVersion}, {"traffic", measureTraffic}, {"scan", measureScan}} {
+	}{{"start", measureStart}, {"version", measureVersion}, {"traffic", measureTraffic}, {"scan", measureScan}, {"git", measureGit}} {
 		if !o.wants(part.name) {
 			continue
 		}

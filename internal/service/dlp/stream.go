@@ -170,7 +170,7 @@ func (s *Stream) feed(upto int) {
 	packs := s.scanner.packs
 	if s.atStart && lo < upto {
 		s.atStart = false
-		if len(s.nodes) == 0 && magic(p[lo:]) == "" && unmarked(p[lo:]) {
+		if len(s.nodes) == 0 && s.guessed() < maxGuess && magic(p[lo:]) == "" && unmarked(p[lo:]) {
 			s.spawn("br", s.base+int64(lo), false, nil)
 			if deflated(p[lo:]) {
 				s.spawn("deflate", s.base+int64(lo), false, nil)
@@ -187,6 +187,16 @@ func (s *Stream) feed(upto int) {
 	s.longRun(lo, upto)
 	s.fed = s.base + int64(upto)
 	s.nodes = slices.DeleteFunc(s.nodes, func(n *node) bool { return n.done })
+}
+
+// guessed is how many of the last steps nothing in the text asked for: what is packed without a
+// mark, of which noise can be taken for any number on top of each other.
+func (s *Stream) guessed() int {
+	n := 0
+	for i := len(s.steps) - 1; i >= 0 && (s.steps[i] == "br" || s.steps[i] == "deflate"); i-- {
+		n++
+	}
+	return n
 }
 
 // unmarked reports whether a text begins as one that is packed in a form without a mark may.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // push is one push on its way: its objects lie in a directory of their own, beside the mirror's,
@@ -24,7 +25,8 @@ type push struct {
 	answer  *answer
 	objects string
 	news    []object // what the upstream does not have, commits before what they bring
-	looked  string   // what was looked at, and how long that took
+	listing time.Duration
+	looked  string // what was looked at, and how long that took
 	// rejected says why the upstream did not take a ref.
 	rejected map[string]string
 }
@@ -188,7 +190,8 @@ func (p *push) connected(ctx context.Context) error {
 
 // list asks git for the objects that the upstream does not have.
 func (p *push) list(ctx context.Context) error {
-	p.news = nil
+	began := time.Now()
+	defer func() { p.listing = time.Since(began) }()
 	return p.s.git.lines(ctx, p.in(command{in: p.tips()}), func(line string) error {
 		oid, path, _ := strings.Cut(line, " ")
 		p.news = append(p.news, object{oid: oid, path: path})

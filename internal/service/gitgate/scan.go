@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -75,7 +76,7 @@ func (p *push) scan(ctx context.Context) error {
 	if err := v.joined(objects); err != nil {
 		return err
 	}
-	p.looked = fmt.Sprintf("; %d objects looked at in %d ms", len(objects), time.Since(began).Milliseconds())
+	p.looked = fmt.Sprintf("; %d objects looked at in %d ms", len(objects), (p.listing + time.Since(began)).Milliseconds())
 	if len(v.hits) > 0 {
 		return p.held(ctx, v.hits)
 	}
@@ -97,31 +98,33 @@ func (v *survey) all(ctx context.Context, objects []object) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var workers errgroup.Group
-	workers.SetLimit(runtime.GOMAXPROCS(0) + 1)
 	var list strings.Builder
 	for _, o := range objects {
 		list.WriteString(o.oid + "\n")
 	}
-	read, write := io.Pipe()
+	read, write, err := os.Pipe() // git writes into it itself
+	if err != nil {
+		return fmt.Errorf("cannot read the objects of the push: %w", err)
+	}
+	defer read.Close()
 	var programs errgroup.Group
 	programs.Go(func() error {
-		err := v.p.s.git.run(ctx, v.p.in(command{in: strings.NewReader(list.String()), out: write}), "cat-file", "--batch", "--buffer")
-		_ = write.CloseWithError(errors.Join(io.ErrUnexpectedEOF, err))
-		return err
+		defer write.Close()
+		return v.p.s.git.run(ctx, v.p.in(command{in: strings.NewReader(list.String()), out: write}), "cat-file", "--batch", "--buffer")
 	})
-	in := bufio.NewReaderSize(read, 256<<10)
-	var err error
+	b := &batches{v: v, in: bufio.NewReaderSize(read, 256<<10)}
+	b.workers.SetLimit(runtime.GOMAXPROCS(0) + 1)
 	for _, o := range objects {
-		if err = v.next(ctx, in, o, &workers); err != nil {
+		if err = b.next(ctx, o); err != nil {
 			break
 		}
 	}
-	err = errors.Join(err, workers.Wait())
+	b.start()
+	err = errors.Join(err, b.workers.Wait())
 	if err != nil {
 		cancel()
+		_ = read.Close() // git stops writing
 	}
-	_ = read.Close()
 	if gitErr := programs.Wait(); err == nil {
 		err = gitErr
 	}
@@ -133,12 +136,45 @@ func (v *survey) all(ctx context.Context, objects []object) error {
 
 var errEnough = errors.New("enough was found")
 
-// next reads one object of cat-file's batch and hands it on.
-func (v *survey) next(ctx context.Context, in *bufio.Reader, o object, workers *errgroup.Group) error {
-	if v.enough() {
+// batches reads what cat-file says and hands it on, small objects several at a time.
+type batches struct {
+	v       *survey
+	in      *bufio.Reader
+	workers errgroup.Group
+	batch   []loaded
+	size    int
+}
+
+// loaded is a small object with its content.
+type loaded struct {
+	object
+
+	raw []byte
+}
+
+// batchSize is how many bytes of small objects are handed on at once.
+const batchSize = 128 << 10
+
+// start has the batch looked at.
+func (b *batches) start() {
+	batch := b.batch
+	b.batch, b.size = nil, 0
+	b.workers.Go(func() error {
+		for _, o := range batch {
+			if err := b.v.whole(o.object, o.raw); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// next reads one object.
+func (b *batches) next(ctx context.Context, o object) error {
+	if b.v.enough() {
 		return errEnough
 	}
-	head, err := in.ReadString('\n')
+	head, err := b.in.ReadString('\n')
 	if err != nil {
 		return fmt.Errorf("cannot read the objects of the push: %w", err)
 	}
@@ -151,20 +187,23 @@ func (v *survey) next(ctx context.Context, in *bufio.Reader, o object, workers *
 	if err != nil || size < 0 || o.kind != "blob" && size > maxMeta {
 		return errors.New("cannot read the objects of the push: an object's size is odd")
 	}
-	content := io.LimitReader(in, size)
 	if size > wholeBelow {
-		err = v.object(o, content)
+		content := io.LimitReader(b.in, size)
+		err = b.v.object(o, content)
 		if _, rest := io.Copy(io.Discard, content); err == nil {
 			err = rest
 		}
 	} else {
-		whole := make([]byte, size)
-		if _, err = io.ReadFull(content, whole); err == nil {
-			workers.Go(func() error { return v.whole(o, whole) })
+		raw := make([]byte, size)
+		if _, err = io.ReadFull(b.in, raw); err == nil {
+			b.batch, b.size = append(b.batch, loaded{o, raw}), b.size+len(raw)
+		}
+		if b.size >= batchSize {
+			b.start()
 		}
 	}
 	if err == nil {
-		_, err = in.Discard(1)
+		_, err = b.in.Discard(1)
 	}
 	if err == nil {
 		err = ctx.Err()
