@@ -24,14 +24,11 @@ import (
 
 // serveContainer is the guest as the first process of a container: the namespaces and the file
 // system are the engine's work, the network and the fences are ours. It ends with its streams.
-func serveContainer() error {
-	if os.Getpid() != 1 {
-		return errors.New("cannot be a guest: not the first process of a container; only a backend starts this")
-	}
-	if err := closeOnExec(); err != nil {
-		return err
-	}
-	if err := fence.Undumpable(); err != nil {
+func serveContainer() error { return overStreams(contained) }
+
+// overStreams lives for as long as the container's streams, and no longer than life.
+func overStreams(life func(*mux.Session) error) error {
+	if err := first(); err != nil {
 		return err
 	}
 	streams, err := stdio.Take()
@@ -43,13 +40,24 @@ func serveContainer() error {
 		return err
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- contained(outside) }()
+	go func() { failed <- life(outside) }()
 	select {
 	case <-outside.CloseChan():
 		return nil
 	case err := <-failed:
 		return err
 	}
+}
+
+// first closes the first process of a container to all that come after it.
+func first() error {
+	if os.Getpid() != 1 {
+		return errors.New("cannot be a guest: not the first process of a container; only a backend starts this")
+	}
+	if err := closeOnExec(); err != nil {
+		return err
+	}
+	return fence.Undumpable()
 }
 
 // contained is the life of a bottle in a container.
@@ -66,28 +74,24 @@ func contained(outside *mux.Session) error {
 	if s.UID <= 0 || s.GID <= 0 {
 		return errors.New("cannot run commands as root: the setup names no user")
 	}
-	handover, listeners, err := raise()
-	if err != nil {
-		return errors.Join(err, o.SendJSON(wire.KindMessage, wire.Progress{Problem: err.Error()}))
+	if s.Linked {
+		err = join(o)
+	} else {
+		var sidecar *net.UnixConn
+		sidecar, err = handOver(o, raise)
+		defer together(sidecar, outside)()
 	}
-	if err := o.SendJSON(wire.KindMessage, wire.Progress{Listeners: listeners.Names()}); err != nil {
+	if err != nil {
 		return err
 	}
-	sidecar, err := hand(handover, listeners)
-	if err != nil {
-		return err
-	}
-	// The two live together: the connection says nothing more, and its end is the end.
-	defer sidecar.Close()
-	go func() {
-		_, _ = io.Copy(io.Discard, sidecar)
-		_ = outside.Close()
-	}()
 	var launch wire.Launch
 	if err := message(o, &launch); err != nil {
 		return fmt.Errorf("cannot read the launch: %w", err)
 	}
 	reaper := session.NewReaper()
+	if s.Linked {
+		reaper = session.NewSilentReaper()
+	}
 	go reaper.Run(outside.CloseChan())
 	server := session.NewServer(reaper, s.Home)
 	before := selfcheck.Hidden(s.Hidden)
@@ -95,7 +99,11 @@ func contained(outside *mux.Session) error {
 	if report.Fences, err = shut(&s); err != nil {
 		return errors.Join(err, o.SendJSON(wire.KindMessage, wire.Report{Problem: err.Error()}))
 	}
-	report.Checks = selfcheck.Run(s.Hidden, look(server))
+	if s.Linked {
+		report.Checks = selfcheck.RunLinked(s.Hidden, netns.LinkName, looker(server, lookTold))
+	} else {
+		report.Checks = selfcheck.Run(s.Hidden, looker(server))
+	}
 	for i, c := range report.Checks {
 		if b := before[c.Name]; !c.Held && b.Held {
 			report.Checks[i] = b
@@ -112,11 +120,36 @@ func contained(outside *mux.Session) error {
 	return server.Serve(outside)
 }
 
-// look needs no shell: an image may have none. The program is the one that runs here.
-func look(server *session.Server) selfcheck.Shell {
+// looker needs no shell: an image may have none. The program is the one that runs here.
+func looker(server *session.Server, how ...string) selfcheck.Shell {
 	return func(_ string, deadline time.Duration) (string, error) {
-		return server.Output(deadline, wire.Program, "guest", modeLook)
+		return server.Output(deadline, append([]string{wire.Program, "guest", modeLook}, how...)...)
 	}
+}
+
+// handOver makes the network, tells the owner, and gives the listeners to the sidecar.
+func handOver(o *wire.Conn, make func() (*net.UnixListener, netns.Listeners, error)) (*net.UnixConn, error) {
+	handover, listeners, err := make()
+	if err != nil {
+		return nil, errors.Join(err, o.SendJSON(wire.KindMessage, wire.Progress{Problem: err.Error()}))
+	}
+	if err := o.SendJSON(wire.KindMessage, wire.Progress{Listeners: listeners.Names()}); err != nil {
+		return nil, err
+	}
+	return hand(handover, listeners)
+}
+
+// together ends the bottle with its sidecar: the connection says nothing more, and its end is the
+// end. What it returns closes it.
+func together(sidecar *net.UnixConn, outside *mux.Session) func() {
+	if sidecar == nil {
+		return func() {}
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, sidecar)
+		_ = outside.Close()
+	}()
+	return func() { _ = sidecar.Close() }
 }
 
 // message reads the owner's next message.
@@ -136,16 +169,24 @@ func raise() (*net.UnixListener, netns.Listeners, error) {
 	if err := fence.DropBounding(); err != nil {
 		return nil, nil, err
 	}
-	handover, err := net.ListenUnix("unix", &net.UnixAddr{Name: wire.HandoverSocket, Net: "unix"})
+	handover, err := meet()
 	if err != nil {
-		return nil, nil, fmt.Errorf("cannot meet the sidecar: %w", err)
-	}
-	// The sidecar is another user, in a container of its own; nothing else runs here yet.
-	if err := os.Chmod(wire.HandoverSocket, 0o666); err != nil { //nolint:gosec // see above
-		return nil, nil, fmt.Errorf("cannot meet the sidecar: %w", err)
+		return nil, nil, err
 	}
 	listeners, err := network()
 	return handover, listeners, err
+}
+
+func meet() (*net.UnixListener, error) {
+	handover, err := net.ListenUnix("unix", &net.UnixAddr{Name: wire.HandoverSocket, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot meet the sidecar: %w", err)
+	}
+	// The sidecar is another user, in a container of its own; nothing else runs here yet.
+	if err := os.Chmod(wire.HandoverSocket, 0o666); err != nil { //nolint:gosec // see above
+		return nil, errors.Join(fmt.Errorf("cannot meet the sidecar: %w", err), handover.Close())
+	}
+	return handover, nil
 }
 
 // hand gives the listeners away, once, and takes the meeting place down.
@@ -175,7 +216,11 @@ func hand(handover *net.UnixListener, listeners netns.Listeners) (conn *net.Unix
 
 // shut becomes the agent's user and gives up all that building needed.
 func shut(s *wire.Setup) (fences []string, err error) {
-	if left, err := os.ReadDir(filepath.Dir(wire.HandoverSocket)); err != nil || len(left) > 0 {
+	left, err := os.ReadDir(filepath.Dir(wire.HandoverSocket))
+	if s.Linked && errors.Is(err, os.ErrNotExist) {
+		err = nil // the meeting place is the link's
+	}
+	if err != nil || len(left) > 0 {
 		return nil, errors.Join(err, fmt.Errorf("cannot seal: %d files are left in the meeting place", len(left)))
 	}
 	if err := fence.Limit(fence.Limits{Processes: s.Limits.Processes, OpenFiles: s.Limits.OpenFiles}); err != nil {

@@ -24,6 +24,9 @@ const ModeProbe = "probe"
 // modeLook, as the first argument, is a part of the self-check.
 const modeLook = "look"
 
+// lookTold, behind it, is for a kernel that tells everybody of init what opens nothing.
+const lookTold = "told"
+
 // Main is the hidden `guest` subcommand; a backend starts it as the first process of new
 // namespaces with the descriptors that package wire names. It returns when its owner is gone, and
 // with it every process of the bottle ends.
@@ -32,18 +35,34 @@ func Main(args []string) int {
 		return probe()
 	}
 	if len(args) > 0 && args[0] == modeLook {
-		selfcheck.Look(os.Stdout)
+		look(args[1:])
 		return 0
 	}
 	face := serve
-	if len(args) > 0 && args[0] == wire.ContainerMode {
-		face = serveContainer
+	if len(args) > 0 {
+		switch args[0] {
+		case wire.ContainerMode:
+			face = serveContainer
+		case wire.LinkMode:
+			face = serveLink
+		case wire.TrialMode:
+			face = trial
+		}
 	}
 	if err := face(); err != nil {
 		fmt.Fprintf(os.Stderr, "bot-bottle guest: %v\n", err)
 		return 1
 	}
 	return 0
+}
+
+// look prints what a program of the agent's can open of init.
+func look(args []string) {
+	if len(args) > 0 && args[0] == lookTold {
+		selfcheck.LookTold(os.Stdout)
+		return
+	}
+	selfcheck.Look(os.Stdout)
 }
 
 func serve() error {

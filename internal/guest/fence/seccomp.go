@@ -2,6 +2,7 @@ package fence
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"unsafe"
 
@@ -26,6 +27,10 @@ const (
 // namespaces are the flags of clone(2) that make one.
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
+
+// device is the bit in a mode that only the two kinds of devices, among what mknod(2) makes, have.
+// Linux asks for a capability as well; gVisor does not.
+const device = unix.S_IFCHR
 
 // Seccomp installs the allowlist on every thread. no_new_privs must be set.
 func Seccomp() error {
@@ -72,9 +77,11 @@ func segments() []segment {
 	outcomes := map[uint32][]bpf.Instruction{
 		unix.SYS_CLONE:       noneOf(0, namespaces),
 		unix.SYS_IOCTL:       ioctl(),
+		unix.SYS_MKNODAT:     noneOf(2, device),
 		unix.SYS_SOCKET:      socket(),
 		unix.SYS_PERSONALITY: oneOf(0, eperm, 0, 0x8, 0x20000, 0x20008, 0xffffffff),
 	}
+	maps.Copy(outcomes, judgedHere())
 	for _, n := range slices.Concat(allowed(), allowedHere()) {
 		outcomes[n] = ret(allow)
 	}
@@ -168,18 +175,23 @@ func ioctl() []bpf.Instruction {
 	}
 }
 
-// socket allows unix and internet sockets, and of netlink what getifaddrs(3) needs.
+// socket allows unix and internet sockets, but those for echo requests, which Linux gives to no
+// group here and gVisor to everybody, and of netlink what getifaddrs(3) needs.
 func socket() []bpf.Instruction {
 	const absent = unix.SECCOMP_RET_ERRNO | uint32(unix.EAFNOSUPPORT)
 	return []bpf.Instruction{
 		low(0),
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_UNIX, SkipTrue: 6},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_UNIX, SkipTrue: 10},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_INET, SkipTrue: 5},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_INET6, SkipTrue: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.AF_NETLINK, SkipFalse: 2},
 		low(2),
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.NETLINK_ROUTE, SkipTrue: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.NETLINK_ROUTE, SkipTrue: 5},
 		bpf.RetConstant{Val: absent},
+		low(2),
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_ICMP, SkipTrue: 1},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_ICMPV6, SkipFalse: 1},
+		bpf.RetConstant{Val: eperm},
 		bpf.RetConstant{Val: allow},
 	}
 }

@@ -3,6 +3,7 @@ package netns
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +22,7 @@ const (
 // backlog of a listener: an agent opens hundreds of connections at once.
 const backlog = 1024
 
-// Listener is a bound socket on loopback.
+// Listener is a bound socket, on loopback or at the end of a link.
 type Listener struct {
 	Name string
 	Port uint16
@@ -34,6 +35,10 @@ type Listeners []Listener
 // Listen binds the listeners of the sidecar to free ports of 127.0.0.1 and ::1. Redirected
 // packets arrive at these addresses; see NF_NAT_RANGE in the kernel's nf_nat_redirect.
 func Listen() (Listeners, error) {
+	return listenAt(netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback())
+}
+
+func listenAt(v4, v6 netip.Addr) (Listeners, error) {
 	var all Listeners
 	for _, one := range []struct {
 		name           string
@@ -46,7 +51,11 @@ func Listen() (Listeners, error) {
 		{DNST4, unix.AF_INET, unix.SOCK_STREAM},
 		{DNST6, unix.AF_INET6, unix.SOCK_STREAM},
 	} {
-		l, err := listen(one.name, one.domain, one.socket)
+		at := v4
+		if one.domain == unix.AF_INET6 {
+			at = v6
+		}
+		l, err := listen(one.name, at, one.domain, one.socket)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("cannot listen for %s: %w", one.name, err), all.Close())
 		}
@@ -55,7 +64,7 @@ func Listen() (Listeners, error) {
 	return all, nil
 }
 
-func listen(name string, domain, socket int) (l Listener, err error) {
+func listen(name string, at netip.Addr, domain, socket int) (l Listener, err error) {
 	fd, err := unix.Socket(domain, socket|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return l, err
@@ -66,12 +75,14 @@ func listen(name string, domain, socket int) (l Listener, err error) {
 			_ = l.File.Close()
 		}
 	}()
-	var address unix.Sockaddr = &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
-	if domain == unix.AF_INET6 {
+	var address unix.Sockaddr
+	if domain == unix.AF_INET {
+		address = &unix.SockaddrInet4{Addr: at.As4()}
+	} else {
 		if err := unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
 			return l, err
 		}
-		address = &unix.SockaddrInet6{Addr: [16]byte{15: 1}}
+		address = &unix.SockaddrInet6{Addr: at.As16()}
 	}
 	if err := unix.Bind(fd, address); err != nil {
 		return l, err

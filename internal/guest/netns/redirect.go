@@ -27,24 +27,62 @@ const (
 // Redirect installs the rules. Of what a process sends, loopback's own stays what it is; TCP and
 // DNS end at the listeners; other UDP is rejected at once; all else is dropped.
 func Redirect(ls Listeners) error {
-	conn, err := nftables.New()
+	t, err := newTable()
 	if err != nil {
-		return fmt.Errorf("cannot open nftables: %w", err)
+		return err
 	}
-	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "bottle"})
-	add := func(chain *nftables.Chain, parts ...[]expr.Any) {
-		var all []expr.Any
-		for _, p := range parts {
-			all = append(all, p...)
-		}
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: all})
-	}
-	nat := conn.AddChain(&nftables.Chain{
-		Name: "redirect", Table: table, Type: nftables.ChainTypeNAT,
-		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityNATDest,
-	})
+	add := t.add
+	nat := t.chain("redirect", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest, nil)
 	add(nat, toLoopback4(), accept())
 	add(nat, toLoopback6(), accept())
+	t.redirects(nat, ls)
+	drop := nftables.ChainPolicyDrop
+	filter := t.chain("reject", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityFilter, &drop)
+	add(filter, toLoopback4(), accept())
+	add(filter, toLoopback6(), accept())
+	add(filter, redirected(), accept())
+	add(filter, established(), accept())
+	add(filter, family(unix.NFPROTO_IPV4), protocol(unix.IPPROTO_ICMP), icmpType(expr.CmpOpEq, icmpUnreachable), accept())
+	add(filter, family(unix.NFPROTO_IPV6), protocol(unix.IPPROTO_ICMPV6), icmpType(expr.CmpOpLte, icmp6Max), accept())
+	add(filter, protocol(unix.IPPROTO_UDP), reject())
+	return t.install()
+}
+
+// table is the one of a bottle, as it is being written.
+type table struct {
+	conn  *nftables.Conn
+	table *nftables.Table
+}
+
+func newTable() (*table, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("cannot open nftables: %w", err)
+	}
+	return &table{conn, conn.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "bottle"})}, nil
+}
+
+func (t *table) chain(name string, kind nftables.ChainType, hook *nftables.ChainHook, priority *nftables.ChainPriority, policy *nftables.ChainPolicy) *nftables.Chain {
+	return t.conn.AddChain(&nftables.Chain{Name: name, Table: t.table, Type: kind, Hooknum: hook, Priority: priority, Policy: policy})
+}
+
+func (t *table) add(chain *nftables.Chain, parts ...[]expr.Any) {
+	var all []expr.Any
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	t.conn.AddRule(&nftables.Rule{Table: t.table, Chain: chain, Exprs: all})
+}
+
+func (t *table) install() error {
+	if err := t.conn.Flush(); err != nil {
+		return fmt.Errorf("cannot install the redirect: %w", err)
+	}
+	return nil
+}
+
+// redirects lead TCP and DNS to the listeners.
+func (t *table) redirects(nat *nftables.Chain, ls Listeners) {
 	for _, r := range []struct {
 		family, protocol byte
 		port             uint16
@@ -57,24 +95,8 @@ func Redirect(ls Listeners) error {
 		{unix.NFPROTO_IPV4, unix.IPPROTO_TCP, 0, TCP4},
 		{unix.NFPROTO_IPV6, unix.IPPROTO_TCP, 0, TCP6},
 	} {
-		add(nat, family(r.family), protocol(r.protocol), toPort(r.port), redirectTo(ls.port(r.listener)))
+		t.add(nat, family(r.family), protocol(r.protocol), toPort(r.port), redirectTo(ls.port(r.listener)))
 	}
-	drop := nftables.ChainPolicyDrop
-	filter := conn.AddChain(&nftables.Chain{
-		Name: "reject", Table: table, Type: nftables.ChainTypeFilter, Policy: &drop,
-		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityFilter,
-	})
-	add(filter, toLoopback4(), accept())
-	add(filter, toLoopback6(), accept())
-	add(filter, redirected(), accept())
-	add(filter, established(), accept())
-	add(filter, family(unix.NFPROTO_IPV4), protocol(unix.IPPROTO_ICMP), icmpType(expr.CmpOpEq, icmpUnreachable), accept())
-	add(filter, family(unix.NFPROTO_IPV6), protocol(unix.IPPROTO_ICMPV6), icmpType(expr.CmpOpLte, icmp6Max), accept())
-	add(filter, protocol(unix.IPPROTO_UDP), reject())
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("cannot install the redirect: %w", err)
-	}
-	return nil
 }
 
 func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }

@@ -27,12 +27,27 @@ type attempt struct {
 
 // Run tries everything at the same time.
 func Run(hidden []wire.Path, shell Shell) []wire.Check {
-	attempts := network()
+	return all(attempts(onlyLoopback, hidden, shell))
+}
+
+// RunLinked is Run for a bottle whose kernel is gVisor's: its one way is the named device.
+func RunLinked(hidden []wire.Path, device string, shell Shell) []wire.Check {
+	return all(attempts(func() (bool, string) { return onlyLink(device) }, hidden, shell))
+}
+
+// Trial tries what a runtime holds by itself, whatever the bottle.
+func Trial(shell Shell) []wire.Check { return all(append(privileges(), lookInside(shell))) }
+
+func attempts(onlyWay func() (bool, string), hidden []wire.Path, shell Shell) []attempt {
+	attempts := append([]attempt{{"a way out besides loopback", onlyWay}}, network()...)
 	attempts = append(attempts, unseen(hidden)...)
 	attempts = append(attempts, unwritable()...)
 	attempts = append(attempts, privileges()...)
-	attempts = append(attempts, attempt{"a look into init", func() (bool, string) { return initClosed(shell) }})
-	return all(attempts)
+	return append(attempts, lookInside(shell))
+}
+
+func lookInside(shell Shell) attempt {
+	return attempt{"a look into init", func() (bool, string) { return initClosed(shell) }}
 }
 
 // Hidden tries only what of the host must not be there, and tells it by name. A guest that changes

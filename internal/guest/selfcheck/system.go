@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -103,10 +104,15 @@ func status(keys ...string) (map[string]string, error) {
 }
 
 func noCapabilities() (bool, string) {
-	sets := []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"}
+	sets := []string{"CapInh", "CapPrm", "CapEff", "CapBnd"}
 	values, err := status(sets...)
 	if err != nil {
 		return false, err.Error()
+	}
+	if _, told := values["CapAmb"]; told {
+		sets = append(sets, "CapAmb")
+	} else if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, 0, 0, 0); err != unix.EINVAL {
+		return false, fmt.Sprintf("there is an ambient set, of which the kernel does not tell: %v", err)
 	}
 	for _, set := range sets {
 		if strings.Trim(values[set], "0") != "" {
@@ -116,20 +122,26 @@ func noCapabilities() (bool, string) {
 	return true, "every set is empty"
 }
 
-func noNewPrivileges() (bool, string) {
-	values, err := status("NoNewPrivs")
-	if err != nil {
-		return false, err.Error()
-	}
-	return values["NoNewPrivs"] == "1", "no_new_privs is " + values["NoNewPrivs"]
-}
+func noNewPrivileges() (bool, string) { return tells("NoNewPrivs", unix.PR_GET_NO_NEW_PRIVS, "1") }
 
-func filtered() (bool, string) {
-	values, err := status("Seccomp")
+func filtered() (bool, string) { return tells("Seccomp", unix.PR_GET_SECCOMP, "2") }
+
+// tells holds when the kernel tells the value wanted, in /proc or, where that says nothing of it,
+// to who asks.
+func tells(key string, question uintptr, want string) (bool, string) {
+	values, err := status()
 	if err != nil {
 		return false, err.Error()
 	}
-	return values["Seccomp"] == "2", "seccomp mode is " + values["Seccomp"]
+	value, told := values[key]
+	if !told {
+		answer, _, errno := unix.Syscall6(unix.SYS_PRCTL, question, 0, 0, 0, 0, 0)
+		if errno != 0 {
+			return false, fmt.Sprintf("the kernel does not tell %s: %v", key, errno)
+		}
+		value = strconv.Itoa(int(answer))
+	}
+	return value == want, key + " is " + value
 }
 
 // initClosed lets a shell, which is what the agent has, try to look into init.
@@ -146,7 +158,7 @@ echo tried`
 		return false, fmt.Sprintf("the attempt did not run: %.80q", out)
 	}
 	if open != "" {
-		return false, fmt.Sprintf("open: %.80q", open)
+		return false, fmt.Sprintf("open: %.160q", open)
 	}
 	return true, "permission denied"
 }
@@ -167,4 +179,79 @@ func Look(out io.Writer) {
 		}
 	}
 	_, _ = fmt.Fprintln(out, "tried")
+}
+
+// LookTold is Look where the kernel, gVisor's, lets everybody read the first lines of a process:
+// its environment, its map, its vector and the numbers of its descriptors. What is left to try is
+// what these could lead to: its memory, its places, and each of its descriptors.
+func LookTold(out io.Writer) {
+	for _, name := range []string{"mem", "exe"} {
+		if f, err := os.Open("/proc/1/" + name); err == nil {
+			_ = f.Close()
+			_, _ = fmt.Fprintln(out, name)
+		}
+	}
+	for _, name := range []string{"root", "cwd", "ns"} {
+		if inside, err := os.ReadDir("/proc/1/" + name + "/"); err == nil {
+			_, _ = fmt.Fprintf(out, "%s, with %d entries\n", name, len(inside))
+		}
+	}
+	numbers, _ := os.ReadDir("/proc/1/fd") // closed altogether would be as well
+	own := descriptors()
+	for _, n := range numbers {
+		name := "/proc/1/fd/" + n.Name()
+		for _, how := range []int{unix.O_RDONLY, unix.O_WRONLY} {
+			// Of this program's own streams init holds the other ends; and what has a name
+			// that opens it is not opened through init.
+			if f, ok := opened(name, how); ok && !own[f] && !named(name, how, f) {
+				_, _ = fmt.Fprintln(out, "descriptor", n.Name())
+			}
+		}
+	}
+	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_ATTACH, 1, 0, 0, 0, 0); errno == 0 {
+		_, _ = fmt.Fprintln(out, "ptrace")
+	}
+	_, _ = fmt.Fprintln(out, "tried")
+}
+
+// identity tells one file from another.
+type identity struct{ device, inode uint64 }
+
+// descriptors are what this program itself has as standard streams.
+func descriptors() map[identity]bool {
+	own := make(map[identity]bool)
+	for fd := range 3 {
+		if f, ok := identify(fd); ok {
+			own[f] = true
+		}
+	}
+	return own
+}
+
+// named is whether a descriptor's file is one that everybody can open like that by its name.
+func named(link string, how int, f identity) bool {
+	name, err := os.Readlink(link)
+	if err != nil || !strings.HasPrefix(name, "/") {
+		return false
+	}
+	same, ok := opened(name, how)
+	return ok && same == f && f != (identity{})
+}
+
+func opened(name string, how int) (identity, bool) {
+	fd, err := unix.Open(name, how|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return identity{}, false
+	}
+	defer unix.Close(fd)
+	f, _ := identify(fd) // of a file that does not tell it, no name is the same
+	return f, true
+}
+
+func identify(fd int) (identity, bool) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return identity{}, false
+	}
+	return identity{uint64(st.Dev), st.Ino}, true //nolint:unconvert // its size differs by architecture
 }

@@ -17,7 +17,8 @@ import (
 // means it. All are started by one thread: before ABI 8 a Landlock domain is a thread's, and the
 // bottle's processes must be of one domain to see and debug each other.
 type Reaper struct {
-	forks chan func()
+	forks  chan func()
+	silent bool // the kernel, gVisor's, tells no process of its terminal's new size
 
 	mu       sync.Mutex // guards children
 	children map[int]*process
@@ -35,6 +36,13 @@ type process struct {
 // NewReaper makes a reaper that nobody else's wait may disturb; Run starts collecting.
 func NewReaper() *Reaper {
 	return &Reaper{forks: make(chan func()), children: make(map[int]*process)}
+}
+
+// NewSilentReaper is NewReaper for a kernel that tells no process of its terminal's new size.
+func NewSilentReaper() *Reaper {
+	r := NewReaper()
+	r.silent = true
+	return r
 }
 
 // fork runs what it is given on one thread.

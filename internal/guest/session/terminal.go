@@ -1,8 +1,10 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +33,9 @@ func openTerminal() (ours, slave *os.File, err error) {
 	}
 	// Init leads a session; without O_NOCTTY the terminal would become init's.
 	peer, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	if errno == unix.ENOTTY { // gVisor's kernel knows the other side by its name alone
+		peer, errno = otherSide(fd)
+	}
 	if errno != 0 {
 		_ = ours.Close()
 		return nil, nil, fmt.Errorf("cannot open the terminal's other side: %w", errno)
@@ -38,12 +43,32 @@ func openTerminal() (ours, slave *os.File, err error) {
 	return ours, os.NewFile(peer, "pts"), nil
 }
 
+// otherSide opens a terminal by its name in /dev/pts, where nobody can put another.
+func otherSide(fd int) (uintptr, syscall.Errno) {
+	n, err := unix.IoctlGetUint32(fd, unix.TIOCGPTN)
+	if err == nil {
+		fd, err = unix.Open(fmt.Sprintf("/dev/pts/%d", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	}
+	if err == nil {
+		return uintptr(fd), 0
+	}
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		errno = unix.EIO
+	}
+	return 0, errno
+}
+
 // resize tells the terminal, and through it its foreground group, the size of the window.
 func (c *command) resize(rows, cols uint16) {
-	if c.tty != nil && rows > 0 && cols > 0 {
-		_ = control(c.tty, func(fd int) error {
-			return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
-		})
+	if c.tty == nil || rows == 0 || cols == 0 {
+		return
+	}
+	_ = control(c.tty, func(fd int) error {
+		return unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
+	})
+	if c.reaper.silent && c.proc != nil {
+		_ = c.reaper.signalForeground(c.proc, c.tty, syscall.SIGWINCH)
 	}
 }
 

@@ -84,7 +84,7 @@ func (p *packer) add(parent int, base, as string) error {
 }
 
 func (p *packer) dir(parent int, base string, h *tar.Header) error {
-	fd, err := unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := directory{parent}.open(base, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 // Package transfer moves files in and out of a bottle as tar streams.
 //
 // Its one rule: a name is resolved below its directory without following any link, by the kernel
-// and in one step, so that an agent that swaps links meanwhile gains nothing.
+// and in one step where it can, so that an agent that swaps links meanwhile gains nothing.
 package transfer
 
 import (
@@ -79,7 +79,7 @@ func openDir(dir string) (directory, error) {
 	return directory{opened}, err
 }
 
-// open resolves a clean relative name; "" is the directory itself.
+// open opens the directory of a clean relative name; "" is the one itself.
 func (d directory) open(name string, flags uint64) (int, error) {
 	if name == "" {
 		name = "."
@@ -87,10 +87,38 @@ func (d directory) open(name string, flags uint64) (int, error) {
 	how := unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: resolve}
 	for {
 		fd, err := unix.Openat2(d.fd, name, &how)
+		if err == unix.ENOSYS { // gVisor's kernel does not know it
+			return d.walk(name, flags)
+		}
 		if err != unix.EAGAIN && err != unix.EINTR { // EAGAIN: a rename raced with it
 			return fd, err
 		}
 	}
+}
+
+// walk is open in as many steps as name has elements. Each is of a directory that is open already,
+// follows no link and goes up nowhere, so it ends below d or fails, as the one step does. Only
+// with O_PATH does gVisor not follow a link that is to be a directory.
+func (d directory) walk(name string, flags uint64) (int, error) {
+	at := d.fd
+	for element := range strings.SplitSeq(name, "/") {
+		if element == ".." {
+			return -1, unix.EXDEV
+		}
+		fd, err := unix.Openat(at, element, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if at != d.fd {
+			_ = unix.Close(at)
+		}
+		if err != nil {
+			return -1, err
+		}
+		at = fd
+	}
+	if flags&unix.O_PATH != 0 {
+		return at, nil
+	}
+	defer unix.Close(at)
+	return unix.Openat(at, ".", int(flags)|unix.O_CLOEXEC, 0)
 }
 
 func (d directory) mkdir(name string) (int, error) {

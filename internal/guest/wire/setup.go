@@ -14,13 +14,24 @@ const (
 // What an engine's container has in the place of descriptors. Its guest's standard input and output
 // carry streams (package wire/mux): on the first one owner and guest talk in Message frames, each
 // other one is a session. The listeners go to the sidecar's container over HandoverSocket, once.
+//
+// Where the agent's kernel is not the engine's but gVisor, which has no netfilter and hands no
+// descriptor out, a third container makes the network and the listeners: it runs in LinkMode, its
+// first stream brings one Progress, and the agent's container joins its network.
 const (
 	// ProgramDir holds this program, and below it the handover, in both containers.
-	ProgramDir      = "/.bot-bottle"
-	Program         = ProgramDir + "/bot-bottle"
-	HandoverDir     = ProgramDir + "/handover"
-	HandoverSocket  = HandoverDir + "/listeners"
-	ContainerMode   = "container" // the first argument of both faces there
+	ProgramDir     = "/.bot-bottle"
+	Program        = ProgramDir + "/bot-bottle"
+	HandoverDir    = ProgramDir + "/handover"
+	HandoverSocket = HandoverDir + "/listeners"
+	ContainerMode  = "container" // the first argument of both faces there
+	LinkMode       = "link"      // the guest's, in the third container
+	TrialMode      = "trial"     // the guest's, in a container that only tries a runtime
+
+	// What a trial prints: that all held, before the kernel's release, or that this is no gVisor;
+	// else why it did not hold.
+	TrialHeld       = "held by "
+	TrialOther      = "not gVisor: "
 	SidecarAuditLog = ProgramDir + "/audit.jsonl"
 
 	SidecarProposals = ProgramDir + "/proposals.jsonl"
@@ -43,6 +54,8 @@ type Setup struct {
 	// UID and GID are whom the commands run as, where the guest is another; only in a container.
 	UID int `json:"uid,omitempty"`
 	GID int `json:"gid,omitempty"`
+	// Linked: the network is the work of a LinkMode, and the kernel is gVisor's.
+	Linked bool `json:"linked,omitempty"`
 }
 
 // Tree is a part of the host's file system, or a whole one, that is mounted at Target.
