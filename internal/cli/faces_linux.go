@@ -37,6 +37,6 @@ func face(args []string) (code int, hidden bool) {
 func drivers(home *store.Home) []backend.Driver {
 	return []backend.Driver{
 		native.New(native.Config{Self: []string{"/proc/self/exe"}, Root: home.State(), Cache: home.Cache()}),
-		docker.New(docker.Config{Program: os.Executable, Root: home.State(), Getenv: os.Getenv, Progress: say}),
+		docker.New(docker.Config{Program: os.Executable, Root: home.State(), Getenv: os.Getenv, Cache: home.Cache(), Progress: say}),
 	}
 }

@@ -15,5 +15,5 @@ func face([]string) (code int, hidden bool) { return 0, false }
 
 // drivers are the backends of this system.
 func drivers(home *store.Home) []backend.Driver {
-	return []backend.Driver{docker.New(docker.Config{Program: os.Executable, Root: home.State(), Getenv: os.Getenv, Progress: say})}
+	return []backend.Driver{docker.New(docker.Config{Program: os.Executable, Root: home.State(), Getenv: os.Getenv, Cache: home.Cache(), Progress: say})}
 }

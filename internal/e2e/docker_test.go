@@ -32,10 +32,11 @@ var dockerEngine ownEngine
 // needDocker makes the world's commands use the docker backend on the tests' own engine.
 func needDocker(t *testing.T, w *world) {
 	t.Helper()
-	dockerEngine.once.Do(func() { dockerEngine.engine, dockerEngine.missing = enginetest.Start() })
+	dockerEngine.once.Do(func() { dockerEngine.engine, dockerEngine.missing = enginetest.Start(gvisor()...) })
 	need.Require(t, need.Docker, dockerEngine.missing)
 	w.env["DOCKER_HOST"] = "unix://" + dockerEngine.engine.Socket
 	w.env["BOT_BOTTLE_BACKEND"] = "docker"
+	w.env["BOT_BOTTLE_DOCKER_RUNTIME"] = "runc" // see needGVisor
 	t.Cleanup(func() {
 		found, err := dockerEngine.engine.Client.List(context.Background(), "bot-bottle.identity")
 		if err != nil || len(found) > 0 {

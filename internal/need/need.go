@@ -25,6 +25,7 @@ const (
 	SSHD   = "sshd"   // OpenSSH's server, and git
 	Tmux   = "tmux"   // a terminal that tests can drive
 	H2     = "h2"     // h2spec and the clients of nghttp2
+	Runsc  = "runsc"  // gVisor's runtime, built by scripts/setup, for an engine to have
 
 	// Registry is that Debian's and npm's packages can be had, as this machine is configured.
 	Registry = "registry"
@@ -97,6 +98,19 @@ func npmDirectory() (string, error) {
 		return "", err
 	}
 	return filepath.Join(cache, "bot-bottle-test", "npm"), nil
+}
+
+// RunscPath is where scripts/setup built gVisor's runtime.
+func RunscPath() (string, error) {
+	directory := os.Getenv("BOT_BOTTLE_TEST_RUNSC")
+	if directory == "" {
+		directory = "/var/cache/bot-bottle-test/runsc" // only root can start an engine that has it
+	}
+	path := filepath.Join(directory, "runsc")
+	if _, err := os.Stat(path); err != nil { //nolint:gosec // the tester names it
+		return "", fmt.Errorf("there is no runsc in %s; run scripts/setup test", directory)
+	}
+	return path, nil
 }
 
 // OracleFile returns the path of what scripts/setup made of gitleaks: "oracle", the program, or

@@ -41,6 +41,14 @@ type Options struct {
 	// MountFlags: mounts lack the flags nosuid, nodev or ro; what is left is that nobody gains
 	// privileges, makes a device or writes there.
 	MountFlags string
+	// OwnKernel: the kernel is not Linux; what is left is what its programs can and cannot do, not
+	// what it tells of that in /proc.
+	OwnKernel string
+	// InitTold: how init was started can be read, and init can be killed; what is left is that
+	// nothing of it can be opened, and that its end is the bottle's.
+	InitTold string
+	// MemoryEnds: what goes over the limit of memory ends the bottle with it.
+	MemoryEnds string
 	// EmptyMasks: what is hidden of /proc can be opened and is empty.
 	EmptyMasks string
 }

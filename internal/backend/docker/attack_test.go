@@ -147,6 +147,18 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// opener makes a driver for one of the runtimes.
+type opener func(t *testing.T, root string) backend.Driver
+
+// each runs a test for each runtime that holds an agent.
+func each(t *testing.T, test func(t *testing.T, open opener, sandboxed bool)) {
+	t.Run("runc", func(t *testing.T) { test(t, open, false) })
+	t.Run("runsc", func(t *testing.T) {
+		needRunsc(t)
+		test(t, openRunsc, true)
+	})
+}
+
 // live is a launched bottle.
 type live struct {
 	t *testing.T
@@ -155,7 +167,7 @@ type live struct {
 	p *plan.Plan
 }
 
-func launch(t *testing.T, edit ...func(*plan.Plan)) *live {
+func launch(t *testing.T, open opener, edit ...func(*plan.Plan)) *live {
 	t.Helper()
 	root := t.TempDir()
 	b := &live{t: t, d: open(t, root), p: backendtest.Plan(root)}
@@ -199,7 +211,11 @@ func TestNoQueryLeavesABottle(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("the trap caught nothing: the control's query did not come")
 	}
-	b := launch(t)
+	each(t, func(t *testing.T, open opener, _ bool) { noQueryLeaves(t, n, launch(t, open)) })
+}
+
+func noQueryLeaves(t *testing.T, n *neighbourhood, b *live) {
+	t.Helper()
 	for _, server := range []string{"127.0.0.11", gateway, n.neighbour, "8.8.8.8", plan.SidecarIPv4, "[::1]", "2620:fe::fe"} {
 		out := b.sh(query(strings.Trim(server, "[]"), "bottle.leak.example"))
 		if strings.HasPrefix(server, "127.") || server == "[::1]" {
@@ -221,7 +237,11 @@ func TestNoQueryLeavesABottle(t *testing.T) {
 
 func TestNeighboursAreOutOfReach(t *testing.T) {
 	n := newNeighbourhood(t)
-	b := launch(t)
+	each(t, func(t *testing.T, open opener, sandboxed bool) { outOfReach(t, n, launch(t, open), sandboxed) })
+}
+
+func outOfReach(t *testing.T, n *neighbourhood, b *live, sandboxed bool) {
+	t.Helper()
 	for _, to := range []string{n.neighbour + "/8080", gateway + "/8080", "172.17.0.1/2375", "169.254.169.254/80", "10.0.0.1/22"} {
 		out := b.sh(fmt.Sprintf("timeout 5 bash -c 'exec 3<>/dev/tcp/%s && echo x >&3 && cat <&3' 2>&1", to))
 		if out != "tcp4 "+strings.Replace(to, "/", ":", 1) { // it ended at the sidecar
@@ -231,21 +251,30 @@ func TestNeighboursAreOutOfReach(t *testing.T) {
 	if _, calls := n.seen(); calls > 0 {
 		t.Errorf("the host got %d calls", calls)
 	}
-	if out := b.sh("ls /sys/class/net; cat /proc/net/route /proc/net/ipv6_route | grep -v -e Iface -e 'lo$' -e '^lo' || true"); out != "lo" {
+	const routes = "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' ' | sort; cat /proc/net/route /proc/net/ipv6_route | grep -v -e Iface -e 'lo$' -e '^lo' | cut -f1 || true"
+	want := "lo"
+	if sandboxed { // and one to the sidecar's listeners alone
+		want = "bottle0\nlo\nbottle0\nbottle0"
+	}
+	if out := b.sh(routes); out != want {
 		t.Errorf("its devices and routes: %q", out)
 	}
 }
 
 func TestAttacksOnTheEngine(t *testing.T) {
-	b := launch(t)
+	each(t, func(t *testing.T, open opener, _ bool) { attack(t, launch(t, open)) })
+}
+
+func attack(t *testing.T, b *live) {
+	t.Helper()
 	for name, attack := range map[string]struct{ script, want string }{
 		"the docker socket":         {"ls /run/docker.sock /var/run/docker.sock " + shared.engine.Socket + " 2>/dev/null | wc -l", "0"},
 		"a raw socket":              {`python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)' 2>&1 | tail -1 | cut -d: -f1`, "PermissionError"},
 		"a packet socket":           {`python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)' 2>&1 | tail -1 | cut -d: -f1`, "OSError"},
 		"netfilter":                 {`python3 -c 'import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)' 2>&1 | tail -1 | cut -d: -f1`, "OSError"},
-		"the meeting place":         {"ls -A /.bot-bottle/handover; echo x 2>/dev/null >/.bot-bottle/handover/listeners; ls -A /.bot-bottle/handover", ""},
+		"the meeting place":         {"for i in 1 2; do ls -A /.bot-bottle/handover 2>/dev/null; (echo x >/.bot-bottle/handover/listeners) 2>/dev/null && echo written; done; true", ""},
 		"the guest's own program":   {"(echo x >> /.bot-bottle/bot-bottle) 2>/dev/null && echo written; /.bot-bottle/bot-bottle guest container 2>&1 | grep -c 'cannot be a guest'", "1"},
-		"the streams of init":       {"(echo x > /proc/1/fd/1) 2>/dev/null && echo written; (cat /proc/1/environ) 2>/dev/null && echo read; true", ""},
+		"the streams of init":       {streamsOfInit, ""},
 		"a set-user-id program":     {"cp /usr/bin/id ~/id; chmod 4755 ~/id; su -c id 2>/dev/null; ~/id -u", "1000"},
 		"the engine's cgroup files": {"for f in $(find /sys/fs/cgroup -name release_agent -o -name cgroup.procs -o -name devices.allow 2>/dev/null | head -50); do (echo 1 > $f) 2>/dev/null && echo $f; done; true", ""},
 		"the kernel's settings":     {"(echo x > /proc/sys/kernel/core_pattern) 2>/dev/null && echo written; (echo c > /proc/sysrq-trigger) 2>/dev/null && echo written; true", ""},
@@ -259,16 +288,34 @@ func TestAttacksOnTheEngine(t *testing.T) {
 	}
 }
 
+// streamsOfInit writes to every descriptor of init but the null device, files that are there for
+// everybody, and the other ends of its own; and it reads init's memory.
+const streamsOfInit = `own=" $(readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2 | tr '\n' ' ')"
+for f in /proc/1/fd/*; do
+  to=$(readlink $f 2>/dev/null)
+  case $to in /dev/null | /sys/fs/*) continue ;; esac
+  case $own in *" $to "*) continue ;; esac
+  (echo x >$f) 2>/dev/null && echo written to $f: $to
+  (timeout 1 head -c 1 <$f) 2>/dev/null && echo read from $f: $to
+done
+(head -c 1 /proc/1/mem || ls /proc/1/root/ /proc/1/cwd/ || cat /proc/1/exe) 2>/dev/null && echo inside
+true`
+
 // TestWhatTheEngineTells: whoever may ask the engine sees how a bottle is made, and no value of it.
-func TestWhatTheEngineTells(t *testing.T) {
-	b := launch(t)
+func TestWhatTheEngineTells(t *testing.T) { each(t, whatTheEngineTells) }
+
+func whatTheEngineTells(t *testing.T, open opener, sandboxed bool) {
+	b, containers := launch(t, open), 2
+	if sandboxed {
+		containers = 3
+	}
 	var out bytes.Buffer
 	_, err := b.d.Exec(limited(t), b.h, backend.Command{Args: []string{"env"}, Env: []string{"FORWARDED=the-value-of-it"}, Agent: true}, backend.Stdio{Out: &out})
 	if err != nil || out.String() != "FORWARDED=the-value-of-it\n" {
 		t.Fatalf("%q, %v", out.String(), err)
 	}
 	found, err := shared.engine.Client.List(limited(t), "bot-bottle.identity="+string(b.p.ID))
-	if err != nil || len(found) != 2 {
+	if err != nil || len(found) != containers {
 		t.Fatalf("%v, %v", found, err)
 	}
 	for _, c := range found {
@@ -281,7 +328,7 @@ func TestWhatTheEngineTells(t *testing.T) {
 		if c.Labels["com.docker.compose.project"] != "bot-bottle-"+string(b.p.ID) || c.Labels["com.docker.compose.service"] != role {
 			t.Errorf("the labels of the %s: %v", role, c.Labels)
 		}
-		checkHost(t, role, raw)
+		checkHost(t, role, raw, sandboxed)
 	}
 	_ = filepath.WalkDir(b.p.Paths.State, func(path string, e os.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() {
@@ -294,13 +341,14 @@ func TestWhatTheEngineTells(t *testing.T) {
 }
 
 // checkHost holds a container against what it may have.
-func checkHost(t *testing.T, role string, raw json.RawMessage) {
+func checkHost(t *testing.T, role string, raw json.RawMessage, sandboxed bool) {
 	t.Helper()
 	var c struct {
 		HostConfig struct {
 			CapAdd, CapDrop, SecurityOpt []string
 			ReadonlyRootfs, Privileged   bool
 			NetworkMode, PidMode         string
+			Runtime                      string
 			PortBindings                 map[string]any
 			PidsLimit, Memory            int64
 			LogConfig                    struct{ Type string }
@@ -312,11 +360,15 @@ func checkHost(t *testing.T, role string, raw json.RawMessage) {
 	if !h.ReadonlyRootfs || h.Privileged || h.PidMode != "" || len(h.PortBindings) > 0 || h.PidsLimit <= 0 || h.Memory <= 0 || h.LogConfig.Type != "none" || fmt.Sprint(h.CapDrop, h.SecurityOpt) != "[ALL] [no-new-privileges:true]" {
 		t.Errorf("the %s: %+v", role, h)
 	}
-	want := map[string]string{"agent": "none []", "sidecar": "host []"}[role]
-	if role == "agent" {
-		want = "none [NET_ADMIN SETUID SETGID SETPCAP]"
+	network, _, _ := strings.Cut(h.NetworkMode, ":") // of container:ID
+	want := map[string]string{
+		"agent": "runc none [NET_ADMIN SETUID SETGID SETPCAP]", "sidecar": "runc host []",
+		"link": "runc none [NET_ADMIN SETPCAP SYS_ADMIN]",
+	}[role]
+	if role == "agent" && sandboxed {
+		want = "runsc container [SETUID SETGID SETPCAP]"
 	}
-	if got := fmt.Sprint(h.NetworkMode, " ", h.CapAdd); got != want {
+	if got := fmt.Sprint(h.Runtime, " ", network, " ", h.CapAdd); got != want {
 		t.Errorf("the %s has %s, want %s", role, got, want)
 	}
 	for _, m := range c.Mounts {

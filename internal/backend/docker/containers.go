@@ -20,6 +20,7 @@ const (
 	roleAgent    = "agent"
 	roleSidecar  = "sidecar"
 	roleHandover = "handover"
+	roleLink     = "link"
 )
 
 // Limits where a plan names none.
@@ -36,6 +37,7 @@ func project(id instance.ID) string { return "bot-bottle-" + string(id) }
 
 func sidecarName(id instance.ID) string  { return project(id) + "-sidecar" }
 func handoverName(id instance.ID) string { return project(id) + "-handover" }
+func linkName(id instance.ID) string     { return project(id) + "-link" }
 
 // labels of a thing; those of Compose make `docker compose ls` and `docker compose -p` know it.
 func labels(root string, id instance.ID, role string) map[string]string {
@@ -97,8 +99,8 @@ func agent(p *plan.Plan, root, program, image string, memory int64) engine.Conta
 		"/run":     "rw,nosuid,nodev,mode=1777,size=64m", // to nobody by name: Podman takes no owner here
 	}
 	h.Mounts = []engine.Mount{
+		handover(p.ID, root, false),
 		bind(program, wire.Program, true),
-		{Type: "volume", Source: handoverName(p.ID), Target: wire.HandoverDir, VolumeOptions: &engine.VolumeOptions{Labels: labels(root, p.ID, roleHandover)}},
 		bind(p.Paths.Home, plan.Home, false),
 		bind(filepath.Join(p.Paths.Run, passwdName), "/etc/passwd", true),
 		bind(filepath.Join(p.Paths.Run, groupName), "/etc/group", true),
@@ -124,9 +126,17 @@ func sidecar(p *plan.Plan, root, image string) engine.Container {
 	h.Mounts = []engine.Mount{
 		bind(p.Paths.Audit, wire.SidecarAuditLog, false),
 		bind(p.Paths.Proposals, wire.SidecarProposals, false),
-		{Type: "volume", Source: handoverName(p.ID), Target: wire.HandoverDir, ReadOnly: true, VolumeOptions: &engine.VolumeOptions{Labels: labels(root, p.ID, roleHandover)}},
+		handover(p.ID, root, true),
 	}
 	return c
+}
+
+// handover is where the listeners change hands.
+func handover(id instance.ID, root string, readOnly bool) engine.Mount {
+	return engine.Mount{
+		Type: "volume", Source: handoverName(id), Target: wire.HandoverDir, ReadOnly: readOnly,
+		VolumeOptions: &engine.VolumeOptions{Labels: labels(root, id, roleHandover)},
+	}
 }
 
 func bind(from, to string, readOnly bool) engine.Mount {
@@ -134,11 +144,18 @@ func bind(from, to string, readOnly bool) engine.Mount {
 }
 
 // setup tells the guest what the engine does not.
-func setup(p *plan.Plan, w who) wire.Setup {
+func setup(p *plan.Plan, w who, linked bool) wire.Setup {
 	s := wire.Setup{
+		Linked:   linked,
 		Hostname: string(p.ID), Home: plan.Home, UID: w.uid, GID: w.gid, Hidden: hidden(p),
 		Limits: wire.Limits{OpenFiles: p.Limits.OpenFiles}, // processes are the container's limit
 		Trust:  wire.Trust{Path: plan.CABundle},
+	}
+	if linked { // the container's counts gVisor's threads, and going over it ends the bottle
+		s.Limits.Processes = p.Limits.Processes
+		if s.Limits.Processes == 0 {
+			s.Limits.Processes = defaultProcesses
+		}
 	}
 	if s.Limits.OpenFiles == 0 {
 		s.Limits.OpenFiles = defaultOpenFiles

@@ -37,6 +37,8 @@ type Config struct {
 	Getenv engine.Getenv
 	// Image is what a plan that names none is made of; "": this program alone.
 	Image string
+	// Cache is where the verdict on a runtime is remembered; "" remembers nothing.
+	Cache string
 	// Progress gets a line about whatever takes long; it may be nil.
 	Progress func(format string, args ...any)
 }
@@ -46,7 +48,7 @@ type Driver struct {
 	session.Client
 	Config
 
-	memory atomic.Int64 // of the engine's machine; 0 before it was asked
+	found atomic.Pointer[site] // nil before the engine was asked
 
 	mu     sync.Mutex // guards lives and client
 	lives  map[instance.ID]*life
@@ -67,6 +69,8 @@ var (
 	_ backend.Driver   = (*Driver)(nil)
 	_ backend.Truster  = (*Driver)(nil)
 	_ backend.Operable = (*Driver)(nil)
+
+	_ backend.Rememberer = (*Driver)(nil)
 )
 
 // Name implements backend.Prober.
@@ -95,6 +99,8 @@ type life struct {
 	lock    *lock
 	agent   string // the containers' ids
 	sidecar string
+	link    string        // "" where the agent's container makes its own network
+	linked  *owner        // the link's container
 	owner   *owner        // the agent's container
 	control *lifeline     // the sidecar's container
 	doors   []io.Closer   // where other processes come in

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -18,19 +17,21 @@ func TestJudgeEngine(t *testing.T) {
 		edit  func(*engine.Info)
 		works bool
 		says  string
+		site  site
 	}{
-		"a good engine works":                    {func(*engine.Info) {}, true, ""},
-		"an engine of another system does not":   {func(i *engine.Info) { i.OSType = "windows" }, false, "no Linux containers"},
-		"nor one that cannot limit processes":    {func(i *engine.Info) { i.PidsLimit = false }, false, "limit processes"},
-		"nor one that cannot limit memory":       {func(i *engine.Info) { i.MemoryLimit = false }, false, "limit memory"},
-		"nor one without seccomp":                {func(i *engine.Info) { i.SecurityOptions = nil }, false, "no seccomp"},
-		"nor one that remaps users":              {func(i *engine.Info) { i.SecurityOptions = append(i.SecurityOptions, "name=userns") }, false, "remaps users"},
-		"a runsc that is not used is told about": {func(i *engine.Info) { i.Runtimes = map[string]json.RawMessage{"runsc": nil} }, true, "runsc"},
+		"a good engine works":                    {func(*engine.Info) {}, true, "", site{}},
+		"an engine of another system does not":   {func(i *engine.Info) { i.OSType = "windows" }, false, "no Linux containers", site{}},
+		"nor one that cannot limit processes":    {func(i *engine.Info) { i.PidsLimit = false }, false, "limit processes", site{}},
+		"nor one that cannot limit memory":       {func(i *engine.Info) { i.MemoryLimit = false }, false, "limit memory", site{}},
+		"nor one without seccomp":                {func(i *engine.Info) { i.SecurityOptions = nil }, false, "no seccomp", site{}},
+		"nor one that remaps users":              {func(i *engine.Info) { i.SecurityOptions = append(i.SecurityOptions, "name=userns") }, false, "remaps users", site{}},
+		"a runsc that is not used is told about": {func(*engine.Info) {}, true, "not used: too old", site{runtime: runc, refused: "too old"}},
+		"and what one that is used lacks":        {func(*engine.Info) {}, true, "Landlock", site{runtime: runsc, kernel: "4.4.0"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			info := good
 			c.edit(&info)
-			got := judgeEngine(info)
+			got := judgeEngine(info, &c.site)
 			var said []string
 			for _, p := range got.Problems {
 				said = append(said, p.What)

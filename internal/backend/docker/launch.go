@@ -110,10 +110,12 @@ func (d *Driver) teardownOwn(ctx context.Context, l *life) error {
 	return nil
 }
 
-// hangUp closes both lifelines. Each container ends with its own.
+// hangUp closes all lifelines. Each container ends with its own.
 func (l *life) hangUp() {
-	if l.owner != nil {
-		_ = l.owner.outside.Close()
+	for _, o := range []*owner{l.owner, l.linked} {
+		if o != nil {
+			_ = o.outside.Close()
+		}
 	}
 	if l.control != nil {
 		l.control.close()
@@ -123,7 +125,7 @@ func (l *life) hangUp() {
 	}
 }
 
-// remove ends both containers, the agent's at once and the sidecar's by its lifeline or else by
+// remove ends the containers, the agent's at once and the sidecar's by its lifeline or else by
 // force, and removes them with the place where they met.
 func (l *life) remove(ctx context.Context) error {
 	l.hangUp()
@@ -133,6 +135,12 @@ func (l *life) remove(ctx context.Context) error {
 			return nil
 		}
 		return l.engine.Remove(ctx, l.agent)
+	})
+	work.Go(func() error {
+		if l.link == "" {
+			return nil
+		}
+		return l.engine.Remove(ctx, l.link)
 	})
 	work.Go(func() error {
 		if l.control != nil {

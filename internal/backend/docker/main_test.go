@@ -29,6 +29,7 @@ import (
 type world struct {
 	engine  *enginetest.Engine
 	missing error
+	runsc   error // why its engine has none
 }
 
 var shared world
@@ -43,7 +44,15 @@ func TestMain(m *testing.M) {
 			os.Exit(testSidecar())
 		}
 	}
-	shared.engine, shared.missing = enginetest.Start()
+	var with []enginetest.Runtime
+	path, err := need.RunscPath()
+	if shared.runsc = err; err == nil {
+		with = append(with, enginetest.Runtime{Name: "runsc", Path: path})
+	}
+	if os.Getenv(enginetest.Variable) != "" {
+		shared.runsc = errors.New("the engine that " + enginetest.Variable + " names is not known to have runsc")
+	}
+	shared.engine, shared.missing = enginetest.Start(with...)
 	code := m.Run()
 	if shared.engine != nil {
 		shared.engine.Stop()
@@ -55,9 +64,17 @@ func TestMain(m *testing.M) {
 func getenv(t *testing.T) func(string) string {
 	t.Helper()
 	need.Require(t, need.Docker, shared.missing)
-	return func(name string) string {
-		if name == "DOCKER_HOST" {
+	return onRuntime("runc")
+}
+
+// onRuntime is the environment of a caller who chose a runtime; "" chooses none.
+func onRuntime(name string) func(string) string {
+	return func(variable string) string {
+		switch variable {
+		case "DOCKER_HOST":
 			return "unix://" + shared.engine.Socket
+		case "BOT_BOTTLE_DOCKER_RUNTIME":
+			return name
 		}
 		return ""
 	}

@@ -155,11 +155,7 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	if err := d.clear(ctx, l); err != nil {
 		return err
 	}
-	program, err := d.program(ctx, l.engine)
-	if err != nil {
-		return err
-	}
-	image, err := d.sidecarImage(ctx, l.engine, program)
+	program, image, err := d.own(ctx, l.engine)
 	if err != nil {
 		return err
 	}
@@ -167,7 +163,7 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	if err != nil {
 		return err
 	}
-	memory, err := d.machineMemory(ctx, l.engine)
+	on, err := d.site(ctx, l.engine)
 	if err != nil {
 		return err
 	}
@@ -177,10 +173,13 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	// Neither ends the other early: an engine goes on with what its client gave up, behind our back.
 	var work errgroup.Group
 	work.Go(func() error {
+		spec := agent(p, d.Root, program, bottled, on.memory)
 		var err error
-		l.agent, err = d.create(ctx, l, agent(p, d.Root, program, bottled, memory))
+		if on.linked() {
+			spec, err = l.connectLink(ctx, spec, link(p, d.Root, image), on)
+		}
 		if err == nil {
-			agentEnd, err = l.start(ctx, l.agent, agentSaid)
+			agentEnd, err = d.startAgent(ctx, l, spec, agentSaid)
 		}
 		return err
 	})
@@ -213,7 +212,23 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	if err != nil {
 		return fmt.Errorf("cannot make %q: %w", l.id, err)
 	}
-	return l.connect(ctx, setup(p, w))
+	return l.connect(ctx, setup(p, w, on.linked()))
+}
+
+// own is this program as a file that a container can have, and the image of it alone.
+func (d *Driver) own(ctx context.Context, e *engine.Client) (program, image string, err error) {
+	if program, err = d.program(ctx, e); err != nil {
+		return "", "", err
+	}
+	image, err = d.sidecarImage(ctx, e, program)
+	return program, image, err
+}
+
+func (d *Driver) startAgent(ctx context.Context, l *life, spec engine.Container, said *tail) (conn net.Conn, err error) {
+	if l.agent, err = d.create(ctx, l, spec); err != nil {
+		return nil, err
+	}
+	return l.start(ctx, l.agent, said)
 }
 
 // clear removes what a run of this identity that died has left in the engine; one that runs is
@@ -277,15 +292,8 @@ func (l *life) connect(ctx context.Context, s wire.Setup) error {
 	if err := l.owner.send(s); err != nil {
 		return fmt.Errorf("cannot set up %q: %w", l.id, l.owner.why(err))
 	}
-	var p wire.Progress
-	if err := l.owner.receive(ctx, &p); err != nil {
-		return fmt.Errorf("cannot build %q: %w", l.id, err)
-	}
-	if p.Problem != "" {
-		return fault.WithHint(fault.New(fault.Unsupported, "cannot build %q: %s", l.id, p.Problem), "run bot-bottle doctor")
-	}
-	if len(p.Listeners) == 0 {
-		return fmt.Errorf("cannot build %q: its guest names no listener", l.id)
+	if err := l.progress(ctx, l.owner, !s.Linked); err != nil {
+		return err
 	}
 	for name, to := range map[string]*mux.Session{guestName: l.owner.outside, statusName: l.control.outside} {
 		door, err := openDoor(l.run, name, to)
@@ -297,12 +305,32 @@ func (l *life) connect(ctx context.Context, s wire.Setup) error {
 	return nil
 }
 
-// watch ends both containers when one of them ends.
+// progress waits until a guest has done its part of the network.
+func (l *life) progress(ctx context.Context, o *owner, listens bool) error {
+	var p wire.Progress
+	if err := o.receive(ctx, &p); err != nil {
+		return fmt.Errorf("cannot build %q: %w", l.id, err)
+	}
+	if p.Problem != "" {
+		return fault.WithHint(fault.New(fault.Unsupported, "cannot build %q: %s", l.id, p.Problem), "run bot-bottle doctor")
+	}
+	if listens && len(p.Listeners) == 0 {
+		return fmt.Errorf("cannot build %q: its guest names no listener", l.id)
+	}
+	return nil
+}
+
+// watch ends all containers when one of them ends.
 func (l *life) watch() {
+	var link <-chan struct{} // without one, never
+	if l.linked != nil {
+		link = l.linked.outside.CloseChan()
+	}
 	l.gone.Go(func() {
 		select {
 		case <-l.owner.outside.CloseChan():
 		case <-l.control.over:
+		case <-link:
 		}
 		l.hangUp()
 		close(l.done)

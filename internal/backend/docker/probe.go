@@ -27,6 +27,10 @@ const probeLimit = 2 * time.Second
 // Probe implements backend.Prober: where no socket is, it asks nobody; else it asks the engine for
 // its own account of itself.
 func (d *Driver) Probe(ctx context.Context) (backend.Capabilities, error) {
+	return d.probe(ctx, d.tryAndKeep)
+}
+
+func (d *Driver) probe(ctx context.Context, tried trier) (backend.Capabilities, error) {
 	e, err := d.engine()
 	if err != nil {
 		return lacking(err), nil
@@ -42,21 +46,14 @@ func (d *Driver) Probe(ctx context.Context) (backend.Capabilities, error) {
 	case err != nil:
 		return lacking(err), nil
 	}
-	d.memory.Store(info.MemTotal)
-	return judgeEngine(info), nil
-}
-
-// machineMemory is how much the engine's machine has, in bytes; asked once.
-func (d *Driver) machineMemory(ctx context.Context, e *engine.Client) (int64, error) {
-	if m := d.memory.Load(); m > 0 {
-		return m, nil
+	s, err := d.examine(ctx, e, info, tried)
+	switch {
+	case ctx.Err() != nil:
+		return backend.Capabilities{}, ctx.Err()
+	case err != nil:
+		return lacking(err), nil
 	}
-	info, err := e.Info(ctx)
-	if err != nil {
-		return 0, err
-	}
-	d.memory.Store(info.MemTotal)
-	return info.MemTotal, nil
+	return judgeEngine(info, s), nil
 }
 
 // lacking says why there is no engine to work with.
@@ -68,7 +65,7 @@ func lacking(err error) backend.Capabilities {
 }
 
 // judgeEngine turns what an engine says of itself into what a person reads.
-func judgeEngine(i engine.Info) backend.Capabilities {
+func judgeEngine(i engine.Info, s *site) backend.Capabilities {
 	c := backend.Capabilities{Works: true, Problems: []backend.Problem{}, Features: features()}
 	require := func(ok bool, what, fix string) {
 		if !ok {
@@ -83,11 +80,21 @@ func judgeEngine(i engine.Info) backend.Capabilities {
 	require(seccomp, "the engine has no seccomp", "use a kernel with CONFIG_SECCOMP_FILTER=y")
 	remapped := slices.ContainsFunc(i.SecurityOptions, func(o string) bool { return strings.Contains(o, "name=userns") })
 	require(!remapped, "the engine remaps users, so that a bottle's home would belong to nobody", "run the engine without userns-remap")
-	if _, ok := i.Runtimes["runsc"]; ok {
+	fences := []string{"container of engine " + i.ServerVersion, "no network", "no capabilities", "seccomp"}
+	if s.linked() {
+		fences = []string{"gVisor (runsc), kernel " + s.kernel, "container of engine " + i.ServerVersion, "no network but to the sidecar", "no capabilities", "seccomp"}
 		c.Problems = append(c.Problems, backend.Problem{
-			What: "gVisor's runsc is registered and not used: it has no netfilter for a bottle's network, and lets an agent look into its init",
+			What: "under gVisor a bottle has no Landlock and no cgroup namespace of its own, and an agent can read, but open nothing by it, how its init was started",
+			Fix:  runtimeVariable + "=runc uses the engine's own runtime",
 		})
 	}
-	c.Isolation = strings.Join([]string{"container of engine " + i.ServerVersion, "no network", "no capabilities", "seccomp"}, ", ")
+	if s.refused != "" {
+		fences = append(fences, "without gVisor: "+s.refused)
+		c.Problems = append(c.Problems, backend.Problem{
+			What: "gVisor's runsc is registered and not used: " + s.refused,
+			Fix:  "install a newer release of gVisor; " + runtimeVariable + "=runc does not try it",
+		})
+	}
+	c.Isolation = strings.Join(fences, ", ")
 	return c
 }

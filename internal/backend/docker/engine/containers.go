@@ -56,6 +56,7 @@ type Host struct {
 	CgroupnsMode   string            `json:",omitempty"`
 	Runtime        string            `json:",omitempty"`
 	Init           *bool             `json:",omitempty"`
+	AutoRemove     bool              `json:",omitempty"`
 }
 
 // LogConfig says where a container's output goes.

@@ -43,23 +43,27 @@ type Engine struct {
 	Socket string
 	Client *engine.Client
 
-	dir string
-	cmd *exec.Cmd
+	with []Runtime
+	dir  string
+	cmd  *exec.Cmd
 	// bridge is the engine's own.
 	bridge netlink.Link
 }
 
 // Start returns the engine that Variable names, or starts one. The image is imported from
 // BOT_BOTTLE_TEST_IMAGES/debian.tar, where scripts/setup puts it.
-func Start() (*Engine, error) {
-	return startAt(os.Getenv(Variable))
+func Start(with ...Runtime) (*Engine, error) {
+	return startAt(os.Getenv(Variable), with)
 }
 
 // StartOwn starts an engine that nobody else uses, which may be killed.
-func StartOwn() (*Engine, error) { return startAt("") }
+func StartOwn(with ...Runtime) (*Engine, error) { return startAt("", with) }
 
-func startAt(socket string) (*Engine, error) {
-	e := &Engine{Socket: socket}
+// Runtime is one that an engine which is started here has beside its own.
+type Runtime struct{ Name, Path string }
+
+func startAt(socket string, with []Runtime) (*Engine, error) {
+	e := &Engine{Socket: socket, with: with}
 	if e.Socket == "" {
 		if err := e.start(); err != nil {
 			return nil, err
@@ -106,8 +110,12 @@ func (e *Engine) serve(program string) error {
 		return err
 	}
 	defer ready.Close()
-	e.cmd = exec.CommandContext(context.Background(), program, "--data-root", e.dir+"/data", "--exec-root", e.dir+"/exec", "--pidfile", e.dir+"/pid",
-		"-H", "unix://"+e.Socket, "--group", "root", "--bridge", e.bridge.Attrs().Name, "--iptables=false", "--ip6tables=false")
+	args := []string{"--data-root", e.dir + "/data", "--exec-root", e.dir + "/exec", "--pidfile", e.dir + "/pid",
+		"-H", "unix://" + e.Socket, "--group", "root", "--bridge", e.bridge.Attrs().Name, "--iptables=false", "--ip6tables=false"}
+	for _, r := range e.with {
+		args = append(args, "--add-runtime", r.Name+"="+r.Path)
+	}
+	e.cmd = exec.CommandContext(context.Background(), program, args...)
 	e.cmd.Stdout, e.cmd.Stderr = said, said
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 	err = e.cmd.Start()

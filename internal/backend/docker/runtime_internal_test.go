@@ -1,0 +1,74 @@
+package docker
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/bot-bottle/bot-bottle/internal/backend/docker/engine"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
+)
+
+func TestARuntimeThatCannotIsNotUsed(t *testing.T) {
+	there := map[string]json.RawMessage{"runc": nil, "runsc": json.RawMessage(`{"path":"/nowhere/runsc"}`)}
+	good, old, absent := verdict{Kernel: "4.4.0"}, verdict{Refused: "too old"}, verdict{Refused: "no such file", Absent: true}
+	for name, c := range map[string]struct {
+		wanted   string
+		runtimes map[string]json.RawMessage
+		verdict  verdict
+		runtime  string // "": refused
+		says     string
+		tried    bool
+	}{
+		"without one nothing is tried":             {"", nil, good, runc, "", false},
+		"one that can is used":                     {"", there, good, runsc, "", true},
+		"one that cannot is told about":            {"", there, old, runc, "too old", true},
+		"one that is only listed is not":           {"", there, absent, runc, "", true},
+		"runc is runc, and nothing is tried":       {"runc", there, good, runc, "", false},
+		"runsc is runsc":                           {"runsc", there, good, runsc, "", true},
+		"runsc that cannot is refused":             {"runsc", there, old, "", "too old", true},
+		"and so is one that is only listed":        {"runsc", there, absent, "", "no such file", true},
+		"runsc that is not registered is refused":  {"runsc", nil, good, "", "no runtime of that name", false},
+		"another is refused before it is asked of": {"crun", there, good, "", "crun", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := New(Config{Getenv: func(v string) string { return map[string]string{runtimeVariable: c.wanted}[v] }})
+			tried := false
+			s, err := d.examine(t.Context(), nil, engine.Info{Runtimes: c.runtimes}, func(context.Context, *engine.Client, json.RawMessage) (verdict, error) {
+				tried = true
+				return c.verdict, nil
+			})
+			if tried != c.tried {
+				t.Errorf("tried: %v", tried)
+			}
+			if c.runtime == "" {
+				if !fault.Is(err, fault.Unsupported) && !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), c.says) || fault.HintOf(err) == "" {
+					t.Errorf("%v, hint %q", err, fault.HintOf(err))
+				}
+				if d.found.Load() != nil {
+					t.Error("it goes on without what was asked for")
+				}
+				return
+			}
+			if err != nil || s.runtime != c.runtime || s.refused != c.says {
+				t.Errorf("%+v, %v", s, err)
+			}
+		})
+	}
+}
+
+func TestWhatATrialSays(t *testing.T) {
+	for said, want := range map[string]verdict{
+		"held by 4.4.0\n": {Kernel: "4.4.0"},
+		"not gVisor: the engine started it on the kernel 6.1\n": {Refused: "not gVisor: the engine started it on the kernel 6.1", Absent: true},
+		"a look into init: open: \"mem\"\n":                     {Refused: "a look into init: open: \"mem\""},
+		"exec format error\x1b[31m held by":                     {Refused: "exec format error [31m held by"},
+		"":                                                      {Refused: "a program in it ends without a word"},
+	} {
+		var v verdict
+		if v.judge(said); v != want {
+			t.Errorf("%q: %+v", said, v)
+		}
+	}
+}
