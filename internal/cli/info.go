@@ -86,6 +86,12 @@ func (a *App) describe(s *manifest.Selection) error {
 		for _, m := range r.Matches {
 			row("", "    "+policy.DescribeMatch(m), "")
 		}
+		for _, words := range r.DLP.Words() {
+			row("", "    "+words, "")
+		}
+		for _, allowed := range r.DLP.Allow {
+			row("", "    lets pass "+allowed.String(), "")
+		}
 	}
 	if len(b.Egress.Routes) == 0 {
 		row("egress", "nothing but the provider's own", "")

@@ -17,6 +17,7 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/provider"
 	"github.com/bot-bottle/bot-bottle/internal/provider/harness"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp/rules"
 	"github.com/bot-bottle/bot-bottle/internal/store"
 )
 
@@ -31,7 +32,7 @@ func (a *App) library(home *store.Home) (*manifest.Library, string, error) {
 	if err != nil {
 		return nil, "", fault.WithHint(fault.New(fault.NotFound, "cannot tell the current directory: %w", err), "cd to a directory that exists")
 	}
-	lib, err := manifest.Open(manifest.Options{Home: home.Root(), Cwd: cwd, Templates: a.templates(home)})
+	lib, err := manifest.Open(manifest.Options{Home: home.Root(), Cwd: cwd, Templates: a.templates(home), Rules: rules.Names})
 	return lib, cwd, err
 }
 

@@ -274,6 +274,19 @@ func decodeAuth(r *report, n *node) *policy.Auth {
 	return auth
 }
 
+// checkRule refuses a rule that does not exist: what it allows would never hold, and nobody would know.
+func checkRule(r *report, at *node, rule string) {
+	names := r.rules()
+	if slices.Contains(names, rule) {
+		return
+	}
+	hint := didYouMean(rule, names)
+	if hint == "" {
+		hint = "bot-bottle log names the rule of what was refused"
+	}
+	r.fail(at, "there is no rule "+shown(rule), hint)
+}
+
 func decodeDLP(r *report, n *node) policy.DLP {
 	var d policy.DLP
 	d.Outbound, d.OutboundOff = decodeDetectors(n.get("outbound_detectors"))
@@ -294,6 +307,8 @@ func decodeDLP(r *report, n *node) policy.DLP {
 		switch family, _, _ := strings.Cut(a.Rule, "-"); {
 		case a.Rule == "canary", a.Rule == "crlf-injection", family == "limit":
 			r.fail(item.get("rule"), shown(a.Rule)+" cannot be allowed", "what it finds is never an ordinary value")
+		case a.Rule != "" && r.rules != nil && !strings.HasPrefix(a.Rule, "known-secret:"):
+			checkRule(r, item.get("rule"), a.Rule)
 		}
 		d.Allow = append(d.Allow, a)
 	}

@@ -15,6 +15,8 @@ type Options struct {
 	Cwd string
 	// Templates are the providers that exist; nil leaves agent_provider.template unchecked.
 	Templates []string
+	// Rules names the rules of the scanner, when a manifest first names one; nil leaves dlp.allow unchecked.
+	Rules func() []string
 }
 
 // Library is all manifests that exist. Names are known from the start; a file is read when it is
@@ -194,7 +196,7 @@ func (l *Library) bottle(name string) *bottleFile {
 		return f
 	}
 	e := l.found.bottles[name]
-	f := &bottleFile{report: report{file: e.File}}
+	f := &bottleFile{report: report{file: e.File, rules: l.opts.Rules}}
 	l.bottles[name] = f
 	f.layer = newLayer(name)
 	if content, ok := load(&f.report, e); ok {

@@ -83,6 +83,7 @@ type report struct {
 	warnings []Warning
 	told     map[string]bool
 	patterns map[string]*regexp.Regexp
+	rules    func() []string // those of the scanner; nil: they are not checked
 }
 
 // matches compiles a pattern of ours when it is first needed in a file.

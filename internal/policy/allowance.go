@@ -42,6 +42,26 @@ func (d DLP) Plain() bool {
 		len(d.Outbound)+len(d.Inbound)+len(d.Allow) == 0
 }
 
+// Words says what of scanning is not the default, but for what is let pass.
+func (d DLP) Words() []string {
+	var out []string
+	if d.OutboundOff {
+		out = append(out, "not scanned outbound")
+	} else if len(d.Outbound) > 0 {
+		out = append(out, "scanned for "+strings.Join(d.Outbound, ", "))
+	}
+	if d.OnMatch != "" {
+		out = append(out, "on match "+d.OnMatch)
+	}
+	if d.InboundOff {
+		out = append(out, "not scanned inbound")
+	}
+	if d.InboundOnMatch == "block" {
+		out = append(out, "blocks injected instructions")
+	}
+	return out
+}
+
 func checkDLP(d DLP) error {
 	for _, a := range d.Allow {
 		if a.Rule == "" && a.Fingerprint == "" {
@@ -57,24 +77,12 @@ func checkDLP(d DLP) error {
 
 // scanning is what a route says about its scanner, where that is not the default.
 func scanning(r Route) []string {
-	var out []string
 	d := r.DLP
 	if r.TLS == TLSPassthrough {
 		return nil
 	}
-	if d.OutboundOff {
-		out = append(out, "not scanned outbound")
-	} else if len(d.Outbound) > 0 {
-		out = append(out, "scanned for "+strings.Join(d.Outbound, ", "))
+	if r.Owner != "" {
+		d.OnMatch = ""
 	}
-	if d.OnMatch != "" && r.Owner == "" {
-		out = append(out, "on match "+d.OnMatch)
-	}
-	if d.InboundOff {
-		out = append(out, "not scanned inbound")
-	}
-	if d.InboundOnMatch == "block" {
-		out = append(out, "blocks injected instructions")
-	}
-	return out
+	return d.Words()
 }

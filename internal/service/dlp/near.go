@@ -2,6 +2,7 @@ package dlp
 
 import (
 	"bytes"
+	"encoding/base64"
 	"strings"
 )
 
@@ -12,7 +13,7 @@ func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 		last = v.steps[len(v.steps)-1]
 	}
 	switch {
-	case last == stepJoined && r.Named, last == stepBackwards && !r.Distinct: // what stood between is gone
+	case last == stepJoined && r.Named, last == stepBackwards && (r.Named || !r.Distinct): // what stood between is gone
 		return true
 	case !s.use.Patterns, v.leaf && hit.turn != straight:
 		return true
@@ -217,7 +218,19 @@ value:
 	if cut && i == len(p) {
 		return false // the next window sees the whole value
 	}
-	return random(p[start:i], strong(p))
+	return random(p[start:i], strong(p)) && !sentence(p[start:i])
+}
+
+// sentence reports whether a value is base64 of words with spaces between them. What it says is
+// looked at by itself.
+func sentence(value []byte) bool {
+	value = bytes.TrimRight(value, "=")
+	raw := make([]byte, base64.RawStdEncoding.DecodedLen(len(value)))
+	n, err := base64.RawStdEncoding.Decode(raw, value)
+	if err != nil || bytes.Count(raw[:n], []byte{' '}) < 2 {
+		return false
+	}
+	return !bytes.ContainsFunc(raw[:n], func(r rune) bool { return r < ' ' && r != '\n' || r > '~' || r >= '0' && r <= '9' })
 }
 
 // random reports whether a value looks drawn rather than written: some piece of it, between its

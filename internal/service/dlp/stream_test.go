@@ -36,7 +36,7 @@ func gz(s string) string {
 }
 
 func TestASecretIsFoundAtEverySplitOfABody(t *testing.T) {
-	for kind := range 8 {
+	for kind := range corpus.Kinds {
 		value, e := fresh(kind)
 		body := []byte(`{"a":"` + value + `","b":"` + base64.StdEncoding.EncodeToString([]byte(value)) + `"}`)
 		for at := range body {
@@ -52,7 +52,7 @@ func TestASecretIsFoundAtEverySplitOfABody(t *testing.T) {
 
 func TestASecretIsFoundAcrossEveryWindowBoundary(t *testing.T) {
 	const stride, overlap = 112 << 10, 16 << 10
-	for kind := range 8 {
+	for kind := range corpus.Kinds {
 		value, e := fresh(kind)
 		text := " " + base64.StdEncoding.EncodeToString([]byte(value)) + " "
 		for _, edge := range []int{stride, stride + overlap, 2 * stride} {
@@ -70,7 +70,7 @@ func TestASecretIsFoundAcrossEveryWindowBoundary(t *testing.T) {
 var errRefused = errors.New("refused")
 
 func TestNothingAfterTheLastVerifiedByteIsForwarded(t *testing.T) {
-	for kind := range 8 {
+	for kind := range corpus.Kinds {
 		value, e := fresh(kind)
 		for _, form := range []string{value, base64.StdEncoding.EncodeToString([]byte("x" + value)), gz(filler(100) + value)} {
 			before := filler(150 << 10)
@@ -174,7 +174,7 @@ func frame(opcode byte, payload []byte, final bool) []byte {
 }
 
 func TestFramesLeaveWhenTheirMessageWasLookedAt(t *testing.T) {
-	for kind := range 8 {
+	for kind := range corpus.Kinds {
 		value, e := fresh(kind)
 		for at := 1; at < len(value); at++ {
 			clean := frame(1, []byte("hello"), true)

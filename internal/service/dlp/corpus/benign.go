@@ -13,6 +13,7 @@ import (
 	"image/color"
 	"image/png"
 	"math/rand"
+	"slices"
 	"strings"
 )
 
@@ -172,7 +173,7 @@ func source(r *rand.Rand) string {
 func Benign(seed int64, n int) []Case {
 	r := rand.New(rand.NewSource(seed))
 	var out []Case
-	for _, d := range benign() {
+	for _, d := range slices.Concat(benign(), documents()) {
 		for range n {
 			out = append(out, Case{Class: d.class, Body: []byte(d.do(r, ""))})
 		}
