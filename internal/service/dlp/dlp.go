@@ -167,7 +167,7 @@ func (e *Engine) build() *tables {
 		for _, k := range r.Keywords {
 			add := func(text string, hit ruleHit) {
 				t.grams.add(text, hit)
-				if r.Short {
+				if r.Short && r.Digits == 0 {
 					t.calm.add(text, hit)
 				}
 			}

@@ -153,6 +153,9 @@ func spelt(value []byte) bool {
 	return false
 }
 
+// fewestDigits is how many digits a number of those that numberBy looks for has at least.
+const fewestDigits = 11
+
 // numberBy reports whether so many digits stand around a place: of a card's number with no more than
 // one sign between two of them.
 func numberBy(p []byte, at, digits int, card bool) bool {

@@ -227,17 +227,17 @@ func (s *scan) match(v view, marks []mark) {
 const nearby = 4
 
 // stretches calls do with the blocks from lo to hi that hold text, in pieces of which all is near to
-// something that looks drawn, or nothing is.
+// something that looks drawn, or to a number, or nothing is.
 func stretches(marks []mark, do func(lo, hi int, calm bool)) {
 	begin, calm := -1, false
 	drawn := nearby // the last block that is near to one that looks drawn, or to the text's beginning
 	for b := range min(len(marks), nearby) {
-		if marks[b]&markDrawn != 0 {
+		if marks[b]&(markDrawn|markNumber) != 0 {
 			drawn = b + nearby
 		}
 	}
 	for b, is := range marks {
-		if b+nearby >= len(marks)-1 || marks[b+nearby]&markDrawn != 0 {
+		if b+nearby >= len(marks)-1 || marks[b+nearby]&(markDrawn|markNumber) != 0 {
 			drawn = b + 2*nearby
 		}
 		text := is&markText != 0 || b+1 < len(marks) && marks[b+1]&markText != 0

@@ -1,7 +1,6 @@
 package dlp
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"strings"
 )
@@ -14,10 +13,11 @@ const block = 64
 type mark uint8
 
 const (
-	markText  mark = 1 << iota // eight printable bytes in a row: a keyword may stand here
-	markOdd                    // not words alone: the decoders look here
-	markRunes                  // letters beyond ASCII
-	markDrawn                  // a run of a token's bytes, some of which look drawn rather than written
+	markText   mark = 1 << iota // eight printable bytes in a row: a keyword may stand here
+	markOdd                     // not words alone: the decoders look here
+	markRunes                   // letters beyond ASCII
+	markDrawn                   // a run of a token's bytes, some of which look drawn rather than written
+	markNumber                  // as many digits, with those of the blocks before, as a card's number has
 )
 
 // How much of it, in two blocks that touch, makes text odd. Prose and code have next to none of each.
@@ -92,6 +92,8 @@ func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 	var last masks
 	var tail [block]byte
 	bar, all := oddTurns, mark(0)
+	var counts [5]int // of digits, in as many blocks as numberBy looks at
+	digits := 0
 	if len(p) <= small {
 		bar = oddSmall
 	}
@@ -107,6 +109,12 @@ func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 		}
 		m, is := surveyBlock(q, &last)
 		is |= all
+		n := bits.OnesCount64(m.digit)
+		slot := &counts[at/block%len(counts)]
+		if digits += n - *slot; digits >= fewestDigits {
+			is |= markNumber
+		}
+		*slot = n
 		if odd(q, &m, &last, bar) {
 			is |= markOdd
 			if at > 0 {
@@ -130,26 +138,13 @@ func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 	return marks, packs
 }
 
-func gather(x uint64) uint64 { return (x & 0x0101010101010101) * 0x0102040810204080 >> 56 }
-
 func surveyBlock(q *[block]byte, last *masks) (m masks, is mark) {
-	var lower, upper, digit, sign, text, strange, high uint64
-	for j := 0; j < block; j += 8 {
-		raw := binary.LittleEndian.Uint64(q[j : j+8 : j+8])
-		high |= raw
-		x := uint64(kinds[byte(raw)]) | uint64(kinds[byte(raw>>8)])<<8 | uint64(kinds[byte(raw>>16)])<<16 | uint64(kinds[byte(raw>>24)])<<24 |
-			uint64(kinds[byte(raw>>32)])<<32 | uint64(kinds[byte(raw>>40)])<<40 | uint64(kinds[byte(raw>>48)])<<48 | uint64(kinds[byte(raw>>56)])<<56
-		lower |= gather(x) << j
-		upper |= gather(x>>1) << j
-		digit |= gather(x>>2) << j
-		sign |= gather(x>>3) << j
-		text |= gather(x>>4) << j
-		strange |= gather(x>>6) << j
-		m.magic |= gather(x>>7) << j
-	}
-	m.odd = strange
+	var bit [8]uint64 // in the order of isLower and those behind it
+	classify(q, &kinds, &bit)
+	lower, upper, digit, text := bit[0], bit[1], bit[2], bit[4]
+	m.odd, m.magic = bit[6], bit[7]
 	m.lower, m.upper, m.digit, m.text = lower, upper, digit, text
-	m.word = lower | upper | digit | sign
+	m.word = lower | upper | digit | bit[3]
 
 	m.text2 = text & (text<<1 | last.text>>63)
 	m.text4 = m.text2 & (m.text2<<2 | last.text2>>62)
@@ -164,7 +159,7 @@ func surveyBlock(q *[block]byte, last *masks) (m masks, is mark) {
 	m.alnum = lower | upper | digit
 	m.alnum2 = m.alnum & (m.alnum<<1 | last.alnum>>63)
 	m.alnum4 = m.alnum2 & (m.alnum2<<2 | last.alnum2>>62)
-	if high&0x8080808080808080 != 0 && runes(q) {
+	if bit[5] != 0 && runes(q) {
 		is |= markRunes
 	}
 	return m, is
@@ -172,19 +167,23 @@ func surveyBlock(q *[block]byte, last *masks) (m masks, is mark) {
 
 // runes reports whether most of the bytes beyond ASCII make letters.
 func runes(q *[block]byte) bool {
-	leads, broken := 0, 0
-	for i := range block - 1 {
-		if q[i] >= 0xc2 && q[i] < 0xf5 {
-			leads++
-			if q[i+1]&0xc0 != 0x80 {
-				if broken++; broken >= 3 && 2*broken > leads {
-					return false // what follows has blocks of its own
-				}
-			}
-		}
-	}
+	var bit [8]uint64
+	classify(q, &runeKinds, &bit)
+	first := bit[0] &^ (1 << 63)
+	leads, broken := bits.OnesCount64(first), bits.OnesCount64(first&^(bit[1]>>1))
 	return leads > 0 && 4*broken <= leads
 }
+
+// runeKinds has the first bytes of UTF-8's letters as one bit, and the others as another.
+var runeKinds = func() (t [256]uint8) {
+	for b := 0x80; b < 0xc0; b++ {
+		t[b] = 2
+	}
+	for b := 0xc2; b < 0xf5; b++ {
+		t[b] = 1
+	}
+	return t
+}()
 
 // odd reports whether the decoders have to look at a block, and at the one before it.
 func odd(q *[block]byte, m, last *masks, bar int) bool {

@@ -12,7 +12,7 @@ func keys() []*Rule {
 		{ID: "connection-string", Regex: `(?i)(?:postgres(?:ql)?(?:\+\w+)?|mysql(?:\+\w+)?|mariadb|mongodb(?:\+srv)?|rediss?|amqps?|mssql|sqlserver|clickhouse|ftps?|sftp|ssh|ldaps?|smtps?|https?)://[^\s:@/"'<>]{0,64}:([^\s@/"'<>]{6,128})@[\w.\[-]`, Keywords: []string{"://"}, check: realPassword},
 		{ID: "wireguard-key", Regex: `(?i)(?:PrivateKey|PresharedKey)\s{0,3}=\s{0,3}([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)`, Entropy: 4, Keywords: []string{"privatekey", "presharedkey"}},
 		{ID: "nats-seed", Regex: `\bS[UAONC][A-Z2-7]{56}\b`, Entropy: 3.9, Keywords: []string{"nkey", "nats"}, check: nkey},
-		{ID: "connection-password", Regex: `(?i)(?:jdbc:[a-z0-9]+:|server=|data source=|host=|driver=)[^\s"'<>]{0,200}[;?& ](?:password|pwd)\s?=\s?([^;&\s"'<>]{6,})`, Keywords: []string{"jdbc:", "server=", "data source=", "host=", "driver="}, check: realPassword},
+		{ID: "connection-password", Regex: `(?i)(?:jdbc:[a-z0-9]+:|server=|data source=|host=|driver=)(?: ?[^\s"'<>]){0,200}[;?& ](?:password|pwd)\s?=\s?([^;&\s"'<>]{6,})`, Keywords: []string{"jdbc:", "server=", "data source=", "host=", "driver="}, check: realPassword},
 		{ID: "netrc-password", Regex: `\bmachine\s+\S{3,80}\s+login\s+\S{1,80}\s+password\s+(\S{6,})`, Keywords: []string{"machine"}, check: realPassword},
 		{ID: "docker-auth", Regex: `"auth"\s*:\s*"([A-Za-z0-9+/]{16,}={0,2})"`, Keywords: []string{`"auth"`}, check: userAndPassword},
 		{ID: "password-hash", Regex: `\$(?:2[aby]\$\d\d\$[./A-Za-z0-9]{53}|6\$(?:rounds=\d+\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{86}|y\$[./A-Za-z0-9]+\$[./A-Za-z0-9]{1,86}\$[./A-Za-z0-9]{43}|argon2(?:id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]{20,})`, Keywords: []string{"$2a$", "$2b$", "$2y$", "$6$", "$y$", "$argon2"}},

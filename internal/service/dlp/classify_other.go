@@ -1,0 +1,6 @@
+//go:build !amd64
+
+package dlp
+
+// classify writes, for each bit of the table's entries, which bytes of a block have it.
+func classify(p *[block]byte, table *[256]uint8, out *[8]uint64) { classifyPlain(p, table, out) }
