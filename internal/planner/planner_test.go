@@ -325,6 +325,8 @@ func TestASkillIsAFolderOfAReasonableSizeWithASkillFile(t *testing.T) {
 				w.write(t, filepath.Join(dir, strconv.Itoa(i)), "")
 			}
 		}, "more than 4096 files"},
+		"a directory of its name": {func(w *world, dir string) { w.write(t, filepath.Join(dir, "SKILL.md", "x"), "x") }, "has no SKILL.md"},
+		"no folder":               {func(w *world, dir string) { w.write(t, dir, "x") }, "does not exist"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "---\n---\n", "---\nbottle: work\nskills: [review]\n---\n")

@@ -213,6 +213,22 @@ func TestAProgramThatOthersCouldHaveWrittenIsNotRun(t *testing.T) {
 	}
 }
 
+func TestAProgramBesideIsAnExecutableFile(t *testing.T) {
+	for name, put := range map[string]func(file string) error{
+		"a link":         func(file string) error { return os.Symlink("/bin/sh", file) },
+		"a directory":    func(file string) error { return os.Mkdir(file, 0o755) },
+		"not executable": func(file string) error { return os.WriteFile(file, nil, 0o600) },
+	} {
+		p, dir := madeIn(t, `echo '{"version":1,"program":{"command":"beside","beside":true}}'`)
+		if err := put(filepath.Join(dir, "beside")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Spec(provider.Request{}); err == nil || !strings.Contains(err.Error(), "there is no executable file") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestAProgramOfAnotherUserIsNotRun(t *testing.T) {
 	if os.Geteuid() != 0 {
 		need.Require(t, need.Root, errors.New("only root can give a file away"))
