@@ -2,6 +2,9 @@ package dlp_test
 
 import (
 	"bytes"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"math/rand"
 	"strings"
@@ -85,5 +88,39 @@ func TestASecretAmongOtherThings(t *testing.T) {
 	}
 	if found := dlp.New(nil).Scan(bytes.Repeat([]byte(noise(4096)), 4), "body", all()); len(found) > 0 {
 		t.Errorf("noise alone: %v", found)
+	}
+}
+
+// What one decoder makes is text for the next, though no token stands in it yet.
+func TestAnEncodingWithinAnother(t *testing.T) {
+	each := func(s, form, between string) string {
+		var out []string
+		for i := range len(s) {
+			out = append(out, fmt.Sprintf(form, s[i]))
+		}
+		return strings.Join(out, between)
+	}
+	r := rand.New(rand.NewSource(12))
+	for name, inner := range map[string]func(string) string{
+		"hex with gaps": func(s string) string { return each(s, "%02x", " ") },
+		"numbers":       func(s string) string { return "[" + each(s, "%d", ",") + "]" },
+		"pieces":        func(s string) string { return `["` + strings.Join(cut(s, 5), `", "`) + `"]` },
+		"tags": func(s string) string {
+			return "hi" + strings.Map(func(c rune) rune { return c + 0xe0000 }, s)
+		},
+	} {
+		for how, outer := range map[string]func(string) string{
+			"hex":     func(s string) string { return hex.EncodeToString([]byte(s)) },
+			"base64":  func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+			"base32":  func(s string) string { return base32.StdEncoding.EncodeToString([]byte(s)) },
+			"percent": func(s string) string { return each(s, "%%%02x", "") },
+		} {
+			for _, kind := range []int{0, 2, 4, 8} {
+				secret, _ := corpus.Secret(r, kind)
+				if found := dlp.New(nil).Scan([]byte(`{"data": "`+outer(inner(secret))+`"}`), "body", all()); len(found) == 0 {
+					t.Errorf("%s in %s, kind %d: not found", name, how, kind)
+				}
+			}
+		}
 	}
 }

@@ -163,7 +163,7 @@ func (s *scan) limit(v view, rule string) {
 	s.out = append(s.out, Finding{Rule: rule, Place: s.place, Steps: v.steps, Offset: s.base + int64(v.lo), Span: v.hi - v.lo})
 }
 
-// worth drops what a wrong guess decodes to: noise without eight bytes of a token in a row, or rulers of one sign.
+// worth drops what a wrong guess decodes to: noise without eight bytes of a token in a row and that does not read as text, or rulers of one sign.
 func worth(p []byte) bool {
 	run, changes := 0, 0
 	for i, b := range p {
@@ -181,7 +181,31 @@ func worth(p []byte) bool {
 			return true
 		}
 	}
-	return magic(p) != "" || len(p) >= 16 && kinds[p[0]]&isHigh != 0 && utf8.Valid(p)
+	return magic(p) != "" || len(p) >= 16 && legible(p)
+}
+
+// legible reports whether p begins as text does, and not as a ruler: no wrong guess is that lucky.
+func legible(p []byte) bool {
+	p = p[:min(len(p), 64)]
+	turns := 0
+	for i := 0; i < len(p); {
+		if p[i] < utf8.RuneSelf {
+			if kinds[p[i]]&isText == 0 {
+				return false
+			}
+			if i > 0 && p[i] != p[i-1] {
+				turns++
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(p[i:])
+		if r == utf8.RuneError {
+			return turns >= 8 && !utf8.FullRune(p[i:])
+		}
+		i, turns = i+n, turns+1
+	}
+	return turns >= 8
 }
 
 var tokenByte = func() (t [256]bool) {
