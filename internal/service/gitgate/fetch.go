@@ -96,7 +96,7 @@ func (s *Server) fetch(w http.ResponseWriter, rq *http.Request, r *repo) {
 	out := &counted{w: w}
 	c := command{
 		dir: r.mirror.repository(), env: protocol(rq), in: io.LimitReader(body, maxFetchRequest), out: out,
-		memory: serveMemory, cpu: serveSeconds,
+		memory: serveMemory, cpu: serveSeconds, wide: true,
 	}
 	err = s.git.run(ctx, c, "upload-pack", "--stateless-rpc", "--timeout=600", ".")
 	s.served(rq, r, fmt.Sprintf("%d bytes", out.n), err)

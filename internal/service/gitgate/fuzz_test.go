@@ -79,7 +79,7 @@ func FuzzTreeNames(f *testing.F) {
 	f.Add([]byte("40000 \x00short"), "")
 	f.Fuzz(func(t *testing.T, raw []byte, path string) {
 		names, err := treeNames(raw, path)
-		if err == nil && len(names)*23 > len(raw) {
+		if err == nil && len(names)*22 > len(raw) {
 			t.Errorf("%d names in %d bytes", len(names), len(raw))
 		}
 	})

@@ -35,6 +35,8 @@ type command struct {
 	online bool       // may use the network
 	// memory and cpu bound a run over what the agent sent; 0: no bound
 	memory, cpu uint64
+	// wide has what git writes taken in large pieces, for packs.
+	wide bool
 }
 
 // fixed are settings that win over every file. Their names are git-config(1)'s.
@@ -84,10 +86,18 @@ func (p *programs) run(ctx context.Context, c command, args ...string) error {
 	}
 	cmd.WaitDelay = 5 * time.Second
 	cmd.SysProcAttr = p.attributes(c.online)
-	err := cmd.Start()
-	if err == nil {
-		err = errors.Join(bound(cmd.Process.Pid, c.memory, c.cpu), cmd.Wait())
+	var wide *widePipe
+	var err error
+	if c.wide {
+		if wide, err = newWidePipe(cmd); err != nil {
+			return fmt.Errorf("cannot run git %s: %w", args[0], err)
+		}
 	}
+	err = cmd.Start()
+	if err == nil {
+		err = errors.Join(bound(cmd.Process.Pid, c.memory, c.cpu), wide.copy(c.out, cmd.Process), cmd.Wait())
+	}
+	wide.close()
 	if err == nil {
 		return nil
 	}
@@ -112,6 +122,43 @@ func (p *programs) attributes(online bool) *syscall.SysProcAttr {
 		}
 	}
 	return a
+}
+
+// widePipe is a program's standard output with as much room as a pipe may have: a pack crosses it
+// in a tenth of the switches between the two.
+type widePipe struct{ read, write *os.File }
+
+const pipeRoom = 1 << 20
+
+func newWidePipe(cmd *exec.Cmd) (*widePipe, error) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	_, _ = unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, pipeRoom) // or it has less
+	cmd.Stdout = write
+	return &widePipe{read, write}, nil
+}
+
+// copy hands on what the started program writes, to its end. Where nobody takes it the program is
+// ended.
+func (w *widePipe) copy(out io.Writer, program *os.Process) error {
+	if w == nil {
+		return nil
+	}
+	_ = w.write.Close() // the program has its own
+	_, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{w.read}, make([]byte, pipeRoom/4))
+	if err != nil {
+		_ = program.Kill()
+	}
+	return err
+}
+
+func (w *widePipe) close() {
+	if w != nil {
+		_ = w.read.Close()
+		_ = w.write.Close()
+	}
 }
 
 // bound limits a process that has just been started.
