@@ -194,10 +194,14 @@ func (s *scan) run(v view, lo, hi int, text []byte, all, any uint8) {
 	if !mixed {
 		s.otherFives(v, lo, hi, text)
 	}
-	s.base64(v, lo, hi, text, "base64")
+	s.base64(v, lo, hi, text, "base64", aligned(text, straight)|1)
 	if len(text) <= 4096 {
-		s.base64(v, lo, hi, reversed.apply(text), "reversed, base64")
-		s.base64(v, lo, hi, rotated.apply(text), "rot13, base64")
+		if at := aligned(text, reversed); at != 0 {
+			s.base64(v, lo, hi, reversed.apply(text), "reversed, base64", at)
+		}
+		if at := aligned(text, rotated); at != 0 {
+			s.base64(v, lo, hi, rotated.apply(text), "rot13, base64", at)
+		}
 	}
 }
 
@@ -275,10 +279,14 @@ var digits64 = func() (t [256]uint8) {
 	return t
 }()
 
-// base64 reads both alphabets at each alignment, because what stands before may be glued to it.
-func (s *scan) base64(v view, lo, hi int, text []byte, step string) {
+// base64 reads both alphabets at each alignment that may hold something, because what stands before may be
+// glued to it.
+func (s *scan) base64(v view, lo, hi int, text []byte, step string, at uint8) {
 	out := make([]byte, 0, len(text)/4*3+3)
 	for skip := 0; skip < 4 && skip < len(text); skip++ {
+		if at>>skip&1 == 0 {
+			continue
+		}
 		part := text[skip:]
 		out = out[:0]
 		for len(part) >= 4 {
