@@ -68,7 +68,7 @@ func allowedPrivate`, []suite{{rules, `Metadata`}, {egress, `TestThreats|TCPRout
 		{`only canonical names resolve`, resolver + "/answer.go", `err != nil || canonical != name || `, `_ = canonical; err != nil || `, []suite{{resolver, `Canonical`}}},
 		{`labels below a wildcard are scanned`, sidecar + "/names.go", `	if len(found) == 0 {`, `	if true {`, []suite{{sidecar, `LabelsBelow`}}},
 		{`ports of a route`, rules + "/decide.go", `		if !slices.Contains(candidate.ports, q.port) {`, `		if false {`, []suite{{rules, `Specific|Agrees|Explain`}, {egress, `TestThreats|Port`}}},
-		{`a name that does not canonicalise is no destination`, egress + "/tlsfront.go", `	if _, err := netip.ParseAddr(sni); err == nil && sni != a.name {`, `	if _, err := netip.ParseAddr(sni); err == nil && false {`, []suite{{egress, `TestThreats|Hello|SNI|Names`}}},
+		{`SNI that is an address`, egress + "/tlsfront.go", `	if _, err := netip.ParseAddr(sni); err == nil && sni != a.name {`, `	if _, err := netip.ParseAddr(sni); err == nil && false {`, []suite{{egress, `TestThreats|Hello|SNI|Names`}}},
 	}
 }
 

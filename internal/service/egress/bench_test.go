@@ -7,6 +7,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/bot-bottle/bot-bottle/internal/audit"
+	"github.com/bot-bottle/bot-bottle/internal/policy"
+	"github.com/bot-bottle/bot-bottle/internal/service/egress"
 )
 
 // direct is a client without a proxy between it and the upstream.
@@ -35,6 +39,53 @@ func BenchmarkKeptAliveHTTPS(b *testing.B) {
 	body := strings.Repeat("x", 1024)
 	beside(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }, func(b *testing.B, c *http.Client, url string) {
 		b.ReportAllocs()
+		for b.Loop() {
+			resp, err := c.Get(url)
+			if err != nil {
+				b.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+		}
+	})
+}
+
+// passing is an Inspector that lets everything through as it comes.
+type passing struct{ blocker }
+
+func (passing) Inspect(egress.Exchange) egress.Inspector { return &passing{} }
+
+// BenchmarkWatchedHTTPS is a kept-alive request by either protocol, whose answer is watched.
+func BenchmarkWatchedHTTPS(b *testing.B) {
+	body := strings.Repeat("x", 1024)
+	for _, h2 := range []bool{false, true} {
+		b.Run(map[bool]string{false: "h1", true: "h2"}[h2], func(b *testing.B) {
+			up := newUpstream(b, h2, true, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+			up.quiet.Store(true)
+			w := newWorld(b, setup{
+				names: names{"allowed.example"}, inspectors: passing{},
+				set: policy.Set{Routes: []policy.Route{{Host: "allowed.example", ConnectTo: up.address()}}},
+			})
+			client := w.client(b, h2)
+			client.Timeout = 0
+			w.records.instead = func(audit.Event) {}
+			b.ReportAllocs()
+			for b.Loop() {
+				resp, err := client.Get("https://allowed.example/")
+				if err != nil {
+					b.Fatal(err)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+		})
+	}
+}
+
+// BenchmarkNewConnections makes a whole handshake for each request.
+func BenchmarkNewConnections(b *testing.B) {
+	beside(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, func(b *testing.B, c *http.Client, url string) {
+		c.Transport.(*http.Transport).DisableKeepAlives = true
 		for b.Loop() {
 			resp, err := c.Get(url)
 			if err != nil {

@@ -24,6 +24,7 @@ func FuzzHTTP1Front(f *testing.F) {
 		"POST /ok/ HTTP/1.1\r\nHost: allowed.example\r\nContent-Length: 5\r\n\r\nhello" + get + "\r\n",
 		"POST /ok/ HTTP/1.1\r\nHost: allowed.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n" + get + "\r\n",
 		"POST /ok/ HTTP/1.1\r\nHost: allowed.example\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\nGET /no HTTP/1.1\r\nHost: allowed.example\r\n\r\n",
+		"POST /ok/ HTTP/1.1\r\nHost: allowed.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ne\r\n\r\n", "POST /ok/ HTTP/X.1\r\nHost: allowed.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\ne\r\n\r\n",
 		"POST /ok/ HTTP/1.1\r\nHost: allowed.example\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n", "POST /ok/ HTTP/1.0\r\nHost: allowed.example\r\nContent-Length: 1\r\n\r\na",
 		get + "Expect: 100-continue\r\nContent-Length: 1\r\n\r\na", get + "X: a\r\n b\r\n\r\n", get + "X: a\nGET /no HTTP/1.1\r\n\r\n", get + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
 		"GET http://allowed.example/ok/ HTTP/1.1\r\nHost: allowed.example\r\n\r\n", "HEAD /ok/ HTTP/1.1\r\nHost: allowed.example\r\n\r\n" + get + "\r\n", "PUT /ok/%2e%2e/no HTTP/1.1\r\nHost: allowed.example\r\n\r\n",

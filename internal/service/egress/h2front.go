@@ -231,7 +231,7 @@ func (s *Server) copyAnswer(w io.Writer, body io.Reader, length int64, flush fun
 				return total, err
 			}
 		}
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // an end that something wraps is a failure
 			return total, nil
 		}
 		if total != length || err != nil {

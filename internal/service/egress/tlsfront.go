@@ -97,7 +97,10 @@ func (s *Server) newAgentTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"h2", "http/1.1"},
-		Time:       s.deps.Now,
+		// What is said here stays between bottle and sidecar, so nobody can keep it for the computers
+		// of later; without them a handshake costs a fifth less.
+		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
+		Time:             s.deps.Now,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			base, ok := hello.Conn.(*agentConn)
 			if !ok {
