@@ -218,6 +218,26 @@ func TestTrailersCrossTheProtocols(t *testing.T) {
 	}
 }
 
+// Threat line: trailers that carry what a client takes for a field of the head.
+func TestTrailersThatSteerEndHere(t *testing.T) {
+	addr := rawUpstream(t, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nSet-Cookie: a=b\r\nLocation: /x\r\nContent-Type: text/html\r\nKept: 1\r\n\r\n")
+		}
+	})
+	w := newWorld(t, setup{names: names{"allowed.example"}, set: policy.Set{Routes: []policy.Route{{Host: "allowed.example", ConnectTo: addr}}}})
+	conn := w.dial(t, w.to(t, "allowed.example", 80))
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: allowed.example\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(conn)
+	for _, name := range []string{"Set-Cookie", "Location", "Content-Type"} {
+		if err != nil || strings.Contains(string(got), name) || !strings.Contains(string(got), "Kept: 1") {
+			t.Errorf("%v %q", err, got)
+		}
+	}
+}
+
 func TestExpectContinueIsAnsweredAfterTheVerdict(t *testing.T) {
 	up := newUpstream(t, false, true, echo)
 	w := usual(t, up)
