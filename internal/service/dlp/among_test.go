@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,4 +124,35 @@ func TestAnEncodingWithinAnother(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A token without a mark of its own, and a password in an address, backwards and in rot13.
+func TestTurnedTokensAndAddresses(t *testing.T) {
+	r := rand.New(rand.NewSource(13))
+	password, _ := corpus.Secret(r, 6)
+	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	for name, secret := range map[string]string{
+		"a JWT":      part(`{"alg":"HS256","typ":"JWT"}`) + "." + part(`{"sub":"1234","iat":1700000000,"name":"someone"}`) + "." + part(password+password),
+		"an address": "postgres://admin:" + password[6:] + "@db.internal:5432/prod",
+	} {
+		back := []byte(secret)
+		slices.Reverse(back)
+		for how, text := range map[string]string{"backwards": string(back), "rot13": rot13(secret)} {
+			if found := dlp.New(nil).Scan([]byte("have a look at this: "+text+"\nthank you\n"), "body", all()); len(found) == 0 {
+				t.Errorf("%s %s: not found", name, how)
+			}
+		}
+	}
+}
+
+func rot13(s string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z':
+			return 'a' + (c-'a'+13)%26
+		case c >= 'A' && c <= 'Z':
+			return 'A' + (c-'A'+13)%26
+		}
+		return c
+	}, s)
 }

@@ -179,13 +179,13 @@ func (e *Engine) build() *tables {
 				}
 				t.steps.add(k, ruleHit{r, straight, len(k)})
 			}
-			if r.Generic || len(k) < 3 || len(k) == 3 && !strings.ContainsAny(k, "_-.") {
+			if r.Generic || len(k) < 3 || len(k) == 3 && !strings.ContainsAny(k, "_-.") && !r.Dotted && !r.URL {
 				continue
 			}
 			if mirrored := string(reversed.apply([]byte(k))); mirrored != k {
 				add(mirrored, ruleHit{r, reversed, len(k)})
 			}
-			if turned := string(rotated.apply([]byte(k))); turned != k {
+			if turned := string(rotated.apply([]byte(k))); turned != k || r.URL { // signs alone stay as they are
 				add(turned, ruleHit{r, rotated, len(k)})
 			}
 		}

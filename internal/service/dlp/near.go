@@ -21,7 +21,7 @@ func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 		return true
 	case r.Generic && !assigned(v.text[at:], s.more && v.ends):
 		return true
-	case r.Digits > 0 && !numberBy(v.text, at, r.Digits, r.ID != "iban"), r.URL && hit.turn == straight && !credentials(v.text[at:]):
+	case r.Digits > 0 && !numberBy(v.text, at, r.Digits, r.ID != "iban"), r.URL && hit.turn != reversed && !credentials(v.text[at:]):
 		return true
 	case r.Operated && !operated(v.text, at, hit):
 		return true
