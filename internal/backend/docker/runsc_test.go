@@ -32,10 +32,11 @@ func openRunsc(t *testing.T, root string) backend.Driver {
 	return docker.New(docker.Config{Program: os.Executable, Root: root, Getenv: onRuntime("runsc"), Image: enginetest.Image})
 }
 
-// TestContractUnderGVisor is the whole suite with the agent in gVisor's kernel.
+// TestContractUnderGVisor is the suite with the agent in gVisor's kernel.
 func TestContractUnderGVisor(t *testing.T) {
 	backendtest.Run(t, openRunsc, backendtest.Options{
 		Shell: true, Sealed: true,
+		HostTried:  "TestContract does, with the same driver",
 		HostUsers:  "an engine without userns-remap maps no users; with it a home on the host would belong to nobody",
 		ImageRoot:  "the root is the image that the user chose",
 		MountFlags: "the engine decides the flags of what it mounts",

@@ -95,8 +95,11 @@ type verdict struct {
 type trier func(ctx context.Context, e *engine.Client, about json.RawMessage) (verdict, error)
 
 // try starts a container of this program alone, which tries what a bottle's guest has to.
-func (d *Driver) try(ctx context.Context, e *engine.Client, _ json.RawMessage) (verdict, error) {
-	var v verdict
+func (d *Driver) try(ctx context.Context, e *engine.Client, about json.RawMessage) (verdict, error) {
+	v := verdict{Refused: tooOld(ctx, about)}
+	if v.Refused != "" {
+		return v, nil
+	}
 	_, image, err := d.own(ctx, e)
 	if err != nil {
 		return v, err

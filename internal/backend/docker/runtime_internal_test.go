@@ -3,6 +3,8 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -70,5 +72,35 @@ func TestWhatATrialSays(t *testing.T) {
 		if v.judge(said); v != want {
 			t.Errorf("%q: %+v", said, v)
 		}
+	}
+}
+
+func TestAReleaseThatIsTooOldIsNotEvenTried(t *testing.T) {
+	for said, want := range map[string]string{
+		"runsc version 0.0~20221219.0\nspec: 1.0.2-dev\n":        "its release 20221219 is too old",
+		"runsc version release-20221212.0-5-g1234567\nspec: 1\n": "its release 20221212 is too old",
+		"runsc version release-20250505.0\nspec: 1.1.0-rc.1\n":   "",
+		"runsc version VERSION_MISSING\nspec: 1.1.0-rc.1\n":      "",
+		"runc version 1.1.5+20221219\n":                          "",
+		"":                                                       "",
+	} {
+		if got := releaseTooOld(said); got != want {
+			t.Errorf("%q: %q", said, got)
+		}
+	}
+	program := filepath.Join(t.TempDir(), "runsc")
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(program, []byte("#!/bin/sh\necho runsc version 0.0~20221219.0\n"), 0o600))
+	must(os.Chmod(program, 0o700)) //nolint:gosec // it is to be run
+	about, err := json.Marshal(map[string]string{"path": program})
+	must(err)
+	d := New(Config{Getenv: func(string) string { return "" }})
+	s, err := d.examine(t.Context(), nil, engine.Info{Runtimes: map[string]json.RawMessage{runsc: about}}, d.try) // with no engine to ask
+	if err != nil || s.runtime != runc || s.refused != "its release 20221219 is too old" {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
