@@ -95,7 +95,7 @@ func TestAReleaseThatIsTooOldIsNotEvenTried(t *testing.T) {
 		}
 	}
 	must(os.WriteFile(program, []byte("#!/bin/sh\necho runsc version 0.0~20221219.0\n"), 0o600))
-	must(os.Chmod(program, 0o700)) //nolint:gosec // it is to be run
+	must(os.Chmod(program, 0o700))
 	about, err := json.Marshal(map[string]string{"path": program})
 	must(err)
 	d := New(Config{Getenv: func(string) string { return "" }})
