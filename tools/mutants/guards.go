@@ -129,7 +129,7 @@ func limits() []guard {
 `, []suite{{egress, `Floods`}}},
 		{`a head in pieces ends in time`, egress + "/h2meter.go", `		c.base.until(c.s.deps.Now().Add(c.s.limits.Head))
 `, ``, []suite{{egress, `Pieces`}}},
-		{`an answer after we closed is cut`, egress + "/h1upstream.go", `		if b.cut {`, `		if false {`, []suite{{egress, `TooLongInAll`}}},
+		{`an answer after we closed is cut`, egress + "/h1upstream.go", `		if b.cut {`, `		if false {`, []suite{{egress, `ThatWeCut`}}},
 		{`what the Inspector changed is decided again`, egress + "/exchange.go", `if d := g.rules.Decide(again); !d.Allow {`, `if false {
 		var d policy.Decision`, []suite{{egress, `Inspector|Decided`}}},
 		{`a provider's routes stay`, rules + "/change.go", `		if r.Owner != "" {`, `		if false {`, []suite{{rules, `Provider|Change`}}},

@@ -3,6 +3,7 @@ package egress
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -38,6 +39,32 @@ func TestAnAnswerToHalfARequestDoesNotCount(t *testing.T) {
 		if err == nil || !errors.Is(err, cause) {
 			t.Errorf("%s: %+v %v", name, resp, err)
 		}
+	}
+}
+
+// endsWhenClosed gives its answer, and no more until it is closed; then it looks as if it had ended.
+type endsWhenClosed struct{ lateAnswer }
+
+func (c *endsWhenClosed) Read(p []byte) (int, error) {
+	if n, err := c.answer.Read(p); err == nil {
+		return n, nil
+	}
+	<-c.closed
+	return 0, io.EOF
+}
+
+func TestAnAnswerThatWeCutIsNotWhole(t *testing.T) {
+	s := &Server{limits: Limits{}.withDefaults()}
+	s.deps.Now = time.Now
+	conn := &endsWhenClosed{lateAnswer{closed: make(chan struct{}), answer: strings.NewReader("HTTP/1.1 200 OK\r\n\r\nhalf")}}
+	ctx, cancel := context.WithCancel(context.Background())
+	resp, err := s.newH1Conn(newGeneration(nil), destination{host: "a.example"}, conn).roundTrip(ctx, &request{method: "GET", target: "/", authority: "a.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if got, err := io.ReadAll(resp.body); err == nil {
+		t.Errorf("%q looks whole", got)
 	}
 }
 
