@@ -155,7 +155,11 @@ func runTrial(ctx context.Context, e *engine.Client, image string) (string, erro
 		return "", err
 	}
 	// It removes itself, unless it was never started.
-	defer func() { _ = e.Remove(context.WithoutCancel(ctx), id) }()
+	defer func() {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), unwindLimit)
+		defer cancel()
+		_ = e.Remove(limited, id)
+	}()
 	var errs bytes.Buffer
 	conn, err := e.Attach(ctx, id, &errs)
 	if err != nil {
