@@ -4,18 +4,15 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strings"
+
+	"github.com/bot-bottle/bot-bottle/internal/service/dlp/rules"
 )
 
 // dismissed reports whether nothing that the rule finds can stand by its keyword.
 func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
-	r, last := hit.rule, ""
-	if len(v.steps) > 0 {
-		last = v.steps[len(v.steps)-1]
-	}
+	r := hit.rule
 	switch {
-	case last == stepJoined && r.Named, last == stepBackwards && (r.Named || !r.Distinct): // what stood between is gone
-		return true
-	case !s.use.Patterns, v.leaf && hit.turn != straight:
+	case !s.use.Patterns, v.leaf && hit.turn != straight, v.apart(r):
 		return true
 	case r.Weak && (v.guess > 0 || v.leaf || hit.turn != straight), r.Generic && (v.guess > 0 || v.leaf):
 		return true
@@ -27,6 +24,22 @@ func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 		return true
 	}
 	return !r.Short && !s.near(v.text, marks, at, hit)
+}
+
+// apart reports whether a view was put together of pieces in a way by which a rule's form comes about by
+// itself: what stood between a name and its value is gone, and so is what a turned text's words mean.
+func (v view) apart(r *rules.Rule) bool {
+	n := len(v.steps)
+	if n == 0 {
+		return false
+	}
+	switch v.steps[n-1] {
+	case stepJoined:
+		return r.Named
+	case stepBackwards:
+		return r.Named || !r.Distinct
+	}
+	return v.leaf && n > 1 && (v.steps[n-2] == stepJoined || v.steps[n-2] == stepBackwards)
 }
 
 // operated reports whether an operator stands behind the name that a keyword is in. The signs are those

@@ -29,7 +29,7 @@ func TestSparseFindsWhatGramsFind(t *testing.T) {
 		hi := lo + r.Intn(len(text)-lo+1)
 		type place struct{ at, what int }
 		hits := func(find func([]byte, int, int, *[256]uint8, func(int, any))) (out []place) {
-			find(text, lo, hi, fold, func(at int, what any) { out = append(out, place{at, what.(int)}) }) //nolint:forcetypeassert // what was added
+			find(text, lo, hi, fold, func(at int, what any) { out = append(out, place{at, what.(int)}) })
 			slices.SortFunc(out, func(a, b place) int { return (a.at-b.at)*100 + a.what - b.what })
 			return out
 		}

@@ -110,11 +110,11 @@ func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 		m, is := surveyBlock(q, &last)
 		is |= all
 		n := bits.OnesCount64(m.digit)
-		slot := &counts[at/block%len(counts)]
-		if digits += n - *slot; digits >= fewestDigits {
+		slot := at / block % len(counts)
+		if digits += n - counts[slot]; digits >= fewestDigits {
 			is |= markNumber
 		}
-		*slot = n
+		counts[slot] = n
 		if odd(q, &m, &last, bar) {
 			is |= markOdd
 			if at > 0 {

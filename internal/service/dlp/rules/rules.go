@@ -78,7 +78,7 @@ func All() []*Rule {
 			r.Digits = 11
 		}
 		r.Weak = slices.ContainsFunc(r.Keywords, func(k string) bool { return strings.Trim(k, "0123456789abcdef") == "" })
-		r.Named = r.Generic || strings.Contains(r.Regex, "(?:=|>|") || strings.Contains(r.Regex, "[:=]") || strings.Contains(r.Regex, `\s*=`) || strings.Contains(r.Regex, `\s{0,3}=`) || strings.HasPrefix(r.ID, "curl-")
+		r.Named = r.Generic || strings.Contains(r.Regex, "(?:=|>|") || strings.Contains(r.Regex, "[:=]") || strings.Contains(r.Regex, `\s*=`) || strings.HasPrefix(r.ID, "curl-")
 		r.Operated = strings.Contains(r.Regex, `(?:[ \t\w.-]{0,20})[\s'"]{0,3}(?:=|>|:{1,3}=|\|\||:|=>|\?=|,)`)
 		r.Distinct = !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) < 3 || !strings.ContainsAny(k, "_-.") })
 		r.Glued = !r.Named && !r.Short && (r.Distinct || !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) > 4 }))
