@@ -3,6 +3,7 @@ package dlp
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/service/dlp/rules"
@@ -39,7 +40,7 @@ func (v view) apart(r *rules.Rule) bool {
 	case stepBackwards:
 		return r.Named || !r.Distinct
 	}
-	return v.leaf && n > 1 && (v.steps[n-2] == stepJoined || v.steps[n-2] == stepBackwards)
+	return v.leaf && (slices.Contains(v.steps[:n-1], stepJoined) || slices.Contains(v.steps[:n-1], stepBackwards))
 }
 
 // operated reports whether an operator stands behind the name that a keyword is in. The signs are those
