@@ -108,8 +108,24 @@ func (d *DLP) flow() string {
 	if d.OnMatch != "" {
 		fields = append(fields, "outbound_on_match: "+d.OnMatch)
 	}
+	if d.InboundOnMatch != "" {
+		fields = append(fields, "inbound_on_match: "+d.InboundOnMatch)
+	}
+	if len(d.Allow) > 0 {
+		fields = append(fields, "allow: "+flowList(d.Allow, Allowance.flow))
+	}
 	if len(fields) == 0 {
 		return ""
+	}
+	return "{" + strings.Join(fields, ", ") + "}"
+}
+
+func (a Allowance) flow() string {
+	var fields []string
+	for _, f := range []struct{ key, value string }{{"rule", a.Rule}, {"fingerprint", a.Fingerprint}, {"path", a.Path}} {
+		if f.value != "" {
+			fields = append(fields, f.key+": "+scalar(f.value))
+		}
 	}
 	return "{" + strings.Join(fields, ", ") + "}"
 }
