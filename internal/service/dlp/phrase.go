@@ -12,6 +12,7 @@ const (
 	mostWords        = 200 // of one run that are looked at
 	maxBetween       = 12  // bytes between two words
 	phraseStep       = 36  // one of these places lies in the first words of any phrase
+	phraseHalf       = 23  // which goes on for as many bytes before or behind any place in it
 )
 
 // phrases finds recovery phrases: at least twelve words of the list with a checksum that holds.
@@ -19,16 +20,27 @@ const (
 func (s *scan) phrases(v view) {
 	p := v.text
 	for i := phraseStep / 2; i < len(p); i += phraseStep {
-		at := i
-		if !letter(p[i]) || escape(p, i) {
-			if at = wordAfter(p, i); at < 0 {
-				continue
-			}
-		}
-		if _, _, ok := s.listed(p, at); ok {
+		at := s.listedAt(p, i)
+		if at >= 0 && (s.listedAt(p, i+phraseHalf) >= 0 || s.listedAt(p, i-phraseHalf) >= 0) {
 			i = max(i, s.phrase(v, at))
 		}
 	}
+}
+
+// listedAt returns a place in the word at i, or in the next one, or -1 where it is not on the list.
+func (s *scan) listedAt(p []byte, i int) int {
+	if i < 0 || i >= len(p) {
+		return -1
+	}
+	if !letter(p[i]) || escape(p, i) {
+		if i = wordAfter(p, i); i < 0 {
+			return -1
+		}
+	}
+	if _, _, ok := s.listed(p, i); !ok {
+		return -1
+	}
+	return i
 }
 
 func letter(b byte) bool { return class[b]&(inUpper|inLower) != 0 }
