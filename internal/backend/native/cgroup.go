@@ -14,7 +14,6 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/instance"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
-	"github.com/bot-bottle/bot-bottle/internal/undo"
 )
 
 const (
@@ -91,7 +90,7 @@ func ownControllers() []controller {
 // confine puts the guest, which has no children yet, into groups with the plan's limits. The
 // number of processes is bounded by an rlimit in any case; memory is bounded here or nowhere, so
 // a plan that asks for it and cannot have it does not start.
-func (d *Driver) confine(l *life, p *plan.Plan, undone *undo.Stack) error {
+func (d *Driver) confine(l *life, p *plan.Plan) error {
 	limits := map[string]int64{"memory": p.Limits.MemoryBytes, "pids": int64(p.Limits.Processes)}
 	for _, c := range ownControllers() {
 		limit := limits[c.name]
@@ -106,7 +105,6 @@ func (d *Driver) confine(l *life, p *plan.Plan, undone *undo.Stack) error {
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) { //nolint:gosec // cgroupfs shows only limits and counters
 			continue // not ours to make after all; what it was for is checked below
 		}
-		undone.Push("the cgroup", func(ctx context.Context) error { return removeCgroups(ctx, []string{dir}) })
 		l.cgroups = append(l.cgroups, dir)
 		if err := c.limit(dir, limit, l.guest.process.PID); err != nil && !unasked {
 			return fmt.Errorf("cannot limit %s of %q: %w", c.name, l.id, err)

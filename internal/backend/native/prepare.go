@@ -109,7 +109,10 @@ func (d *Driver) ground(l *life, p *plan.Plan, undone *undo.Stack) (ids, error) 
 // populate starts the two processes of a bottle and tells the guest what it is made of. It returns
 // the socket on which the sidecar waits for its listeners.
 func (d *Driver) populate(l *life, p *plan.Plan, who ids, undone *undo.Stack) (toSidecar *net.UnixConn, err error) {
-	undone.Push("the processes", func(ctx context.Context) error { return l.end(ctx) })
+	// The groups go last: the kernel removes none that has a process.
+	undone.Push("the processes", func(ctx context.Context) error {
+		return errors.Join(l.end(ctx), removeCgroups(ctx, l.cgroups))
+	})
 	view, err := newView(p, d.self[0], who.root)
 	if err != nil {
 		return nil, err
@@ -127,7 +130,7 @@ func (d *Driver) populate(l *life, p *plan.Plan, who ids, undone *undo.Stack) (t
 		}
 		return nil, err
 	}
-	if err := d.confine(l, p, undone); err != nil {
+	if err := d.confine(l, p); err != nil {
 		_ = toSidecar.Close()
 		return nil, err
 	}
