@@ -71,6 +71,10 @@ func (a *App) commit(ctx context.Context, c *cobra.Command, home *store.Home, ru
 	return err
 }
 
+// wakes has the shell do so, too, when it is told to end: that is how a guest ends the command of a
+// process that is gone.
+const wakes = "trap 'kill -CONT -1; exit' TERM HUP"
+
 // still stops every process of a running bottle but its init and a shell that wakes them again: when
 // told to, or when this process is gone.
 func (a *App) still(ctx context.Context, c *cobra.Command, name string) (thaw func() error, err error) {
@@ -80,7 +84,7 @@ func (a *App) still(ctx context.Context, c *cobra.Command, name string) (thaw fu
 	go func() {
 		err := a.inBottle(context.WithoutCancel(ctx), c, name, func(d bottle.Deps, id instance.ID) (backend.Exit, error) {
 			return d.Exec(context.WithoutCancel(ctx), id, backend.Command{
-				Args: []string{"/bin/sh", "-c", "kill -STOP -1; echo still; read _; kill -CONT -1"}, Size: backend.Size{},
+				Args: []string{"/bin/sh", "-c", wakes + "; kill -STOP -1; echo still; read _; kill -CONT -1"}, Size: backend.Size{},
 			}, "", backend.Stdio{In: in, Out: out})
 		})
 		_ = out.CloseWithError(errors.Join(io.EOF, err))
