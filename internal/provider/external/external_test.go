@@ -87,6 +87,8 @@ func TestWhatAPluginMayNotDo(t *testing.T) {
 		"a word with a NUL":              {strings.Replace(reply(""), `"{args}"`, `"a\u0000b"`, 1), "a word of args holds a NUL"},
 		"a variable that is none":        {reply(`,"env":{"A=B":"x"}`), "no name of a variable"},
 		"a variable with a NUL":          {reply(`,"env":{"X":"a\u0000b"}`), "env.X holds a NUL"},
+		"a step with a NUL":              {reply(`,"steps":[["a\u0000b"]]`), "a word of steps holds a NUL"},
+		"an escape in a file's name":     {reply(`,"files":[{"path":"a\u001b[31m","mode":511,"content":""}]`), "files: a?[31m has mode 777"},
 		"a file for others":              {reply(`,"files":[{"path":"x","mode":511,"content":""}]`), "only the owner's bits"},
 		"a transcript outside":           {reply(`,"transcript":"../../.ssh"`), "is not below the home"},
 		"skills outside":                 {reply(`,"skills":"/etc"`), "is not below the home"},
@@ -260,11 +262,11 @@ func TestWhatIsSpecificToARun(t *testing.T) {
 func TestAPluginsWordsAreOneShortLine(t *testing.T) {
 	long := strings.Repeat("many words ", 200)
 	for name, script := range map[string]string{
-		"an error": `cat >/dev/null; printf '{"version":1,"error":"one\\nline %s","hint":"a\\nhint %s"}' "` + long + `" "` + long + `"`,
+		"an error": `cat >/dev/null; printf '{"version":1,"error":"one\\nline %s\\u001b[31m","hint":"\\u202ea\\nhint %s"}' "` + long + `" "` + long + `"`,
 		"a crash":  `printf 'one\nline %s' "` + long + `" >&2; exit 3`,
 	} {
 		_, err := made(t, script).Spec(provider.Request{})
-		if err == nil || len(err.Error()) > 600 || len(fault.HintOf(err)) > 600 || strings.Contains(err.Error()+fault.HintOf(err), "\n") || !strings.Contains(err.Error(), "one line many") {
+		if err == nil || strings.ContainsAny(err.Error()+fault.HintOf(err), "\x1b\u202e") || len(err.Error()) > 600 || len(fault.HintOf(err)) > 600 || strings.Contains(err.Error()+fault.HintOf(err), "\n") || !strings.Contains(err.Error(), "one line many") {
 			t.Errorf("%s: %d bytes: %v", name, len(err.Error()), err)
 		}
 	}

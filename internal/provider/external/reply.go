@@ -37,6 +37,11 @@ func (p Provider) spec(r provider.Request, reply plugin.Reply) (provider.Spec, e
 			return out, fmt.Errorf("%q is not below the home", below)
 		}
 	}
+	for _, step := range reply.Steps {
+		if strings.ContainsRune(strings.Join(step, ""), 0) {
+			return out, errors.New("a word of steps holds a NUL")
+		}
+	}
 	var err error
 	if out.Binary, err = p.program(reply.Program); err != nil {
 		return out, err
@@ -149,7 +154,7 @@ func files(from []plugin.File) ([]plan.File, error) {
 			mode = 0o600
 		}
 		if mode&^0o700 != 0 {
-			return nil, fmt.Errorf("files: %s has mode %o: only the owner's bits count", f.Path, f.Mode)
+			return nil, fmt.Errorf("files: %s has mode %o: only the owner's bits count", clip(f.Path), f.Mode)
 		}
 		out = append(out, plan.File{Path: path.Join(plan.Home, f.Path), Mode: uint32(mode), Content: f.Content})
 	}
