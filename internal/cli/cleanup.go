@@ -38,7 +38,13 @@ func (a *App) cleanupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return errors.Join(a.revokeLeft(ctx, home), a.cleanup(ctx, home, chosen, yes, len(states)))
+			var unfinished []string
+			if len(args) == 0 {
+				if unfinished, err = home.Unfinished(); err != nil {
+					return err
+				}
+			}
+			return errors.Join(a.revokeLeft(ctx, home), a.cleanup(ctx, home, chosen, unfinished, yes, len(states)))
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
@@ -80,8 +86,8 @@ func removable(c *cobra.Command, states []bottle.State, args []string, preserved
 	return out, nil
 }
 
-func (a *App) cleanup(ctx context.Context, home *store.Home, chosen []bottle.State, yes bool, all int) error {
-	if len(chosen) == 0 {
+func (a *App) cleanup(ctx context.Context, home *store.Home, chosen []bottle.State, unfinished []string, yes bool, all int) error {
+	if len(chosen)+len(unfinished) == 0 {
 		if all > 0 {
 			a.say("nothing to clean up; bot-bottle list shows %d running or kept", all)
 		} else {
@@ -93,8 +99,11 @@ func (a *App) cleanup(ctx context.Context, home *store.Home, chosen []bottle.Sta
 		what := append([]string{stateName(s)}, s.Leftover...)
 		_, _ = fmt.Fprintf(a.Out, "%s  %s\n", s.ID, strings.Join(what, ", "))
 	}
+	for _, dir := range unfinished {
+		_, _ = fmt.Fprintf(a.Out, "%s  what a commit left that was killed\n", dir)
+	}
 	if !yes {
-		ok, err := ask(ctx, fmt.Sprintf("remove these %d?", len(chosen)))
+		ok, err := ask(ctx, fmt.Sprintf("remove these %d?", len(chosen)+len(unfinished)))
 		if err != nil {
 			return err
 		}
@@ -107,8 +116,13 @@ func (a *App) cleanup(ctx context.Context, home *store.Home, chosen []bottle.Sta
 		ids[i] = s.ID
 	}
 	var errs []error
-	for _, d := range a.Drivers(home) {
-		errs = append(errs, a.deps(home, d).Remove(ctx, ids))
+	for _, dir := range unfinished {
+		errs = append(errs, home.RemoveUnfinished(dir))
+	}
+	if len(ids) > 0 {
+		for _, d := range a.Drivers(home) {
+			errs = append(errs, a.deps(home, d).Remove(ctx, ids))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fault.New(fault.Partial, "cannot remove everything: %w", err)

@@ -34,13 +34,11 @@ func (h *Home) Freeze(ctx context.Context, r *Run) (Frozen, []string, error) {
 	if err != nil {
 		return Frozen{}, nil, err
 	}
-	if err := os.MkdirAll(h.frozenDir(), 0o700); err != nil {
-		return Frozen{}, nil, writable(err, "cannot keep %q", r.ID)
-	}
-	fresh, err := os.MkdirTemp(h.frozenDir(), ".new-")
+	fresh, held, err := h.fresh()
 	if err != nil {
 		return Frozen{}, nil, writable(err, "cannot keep %q", r.ID)
 	}
+	defer func() { _ = held.Close() }()
 	defer func() { _ = removeTree(fresh) }()
 	sum, err := clone.Tree(ctx, r.Paths().Home, filepath.Join(fresh, "home"))
 	if err != nil {
@@ -64,7 +62,12 @@ func (h *Home) Freeze(ctx context.Context, r *Run) (Frozen, []string, error) {
 
 // replace puts a whole copy in the place of the one before.
 func (f Frozen) replace(fresh string) error {
-	before := fresh + "-before"
+	before := fresh + beforeSuffix
+	held, err := hold(f.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return writable(err, "cannot keep %q", f.Identity)
+	}
+	defer func() { _ = held.Close() }() // of none: nothing
 	if err := os.Rename(f.dir, before); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return writable(err, "cannot keep %q", f.Identity)
 	}
