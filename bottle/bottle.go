@@ -97,6 +97,9 @@ type Run struct {
 // Start runs an agent without a terminal and returns when its bottle is being made. The end of
 // ctx ends the run, as Stop does; what it left is kept.
 func (c Client) Start(ctx context.Context, o Options) (*Run, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	args := []string{"start"}
 	if o.Agent != "" {
 		args = append(args, o.Agent)
@@ -120,6 +123,9 @@ func (c Client) Start(ctx context.Context, o Options) (*Run, error) {
 
 // Resume goes on with a run that was kept.
 func (c Client) Resume(ctx context.Context, id, prompt string, args ...string) (*Run, error) {
+	if err := notNamed("identity", id); err != nil {
+		return nil, err
+	}
 	return c.begin(ctx, []string{"resume", id}, "", prompt, false, args)
 }
 

@@ -135,6 +135,9 @@ func (c Client) List(ctx context.Context) ([]Info, error) {
 
 // Remove removes what was kept of a bottle that does not run.
 func (c Client) Remove(ctx context.Context, id string) error {
+	if err := notNamed("identity", id); err != nil {
+		return err
+	}
 	var words tail
 	cmd := c.command(ctx, []string{"rm", id, "--yes"})
 	cmd.Stderr = &words
