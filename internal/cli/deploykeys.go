@@ -41,6 +41,7 @@ func (a *App) deploy(ctx context.Context, home *store.Home, id instance.ID, repo
 		}
 		a.say("making a deploy key for %s/%s at %s", r.Forge.Owner, r.Forge.Name, r.Forge.API)
 		repo, title := deployed(id, r)
+		made = slices.DeleteFunc(made, func(k deployKey) bool { return k.Repo == repo && k.Title == title })
 		made = append(made, deployKey{forge.Key{Repo: repo, Title: title}, r.Forge.TokenRef})
 		if err := home.NoteDeployKeys(id, made, len(made)); err != nil {
 			return nil, err
@@ -63,9 +64,9 @@ func deployed(id instance.ID, r plan.GitRepo) (forge.Repo, string) {
 	return forge.Repo{API: r.Forge.API, Owner: r.Forge.Owner, Name: r.Forge.Name}, "bot-bottle " + string(id) + "/" + r.Name
 }
 
-// strays are the keys that an earlier life of the run could not revoke, of repositories that the
-// bottle has no more: nothing made anew takes their place. Each is tried again now, and stays
-// noted where that fails too.
+// strays are the keys that an earlier life of the run could not revoke. Those of repositories that
+// the bottle has no more are tried again now, since nothing made anew takes their place. The others
+// stay noted until that is so: a start may fail before their turn comes.
 func (a *App) strays(ctx context.Context, home *store.Home, id instance.ID, repos []plan.GitRepo) ([]deployKey, error) {
 	var noted, left []deployKey
 	if found, err := home.DeployKeys(id, &noted); err != nil || !found {
@@ -80,6 +81,7 @@ func (a *App) strays(ctx context.Context, home *store.Home, id instance.ID, repo
 			return repo == k.Repo && title == k.Title
 		})
 		if remade { // a key of the same title is revoked before the new one is made
+			left = append(left, k)
 			continue
 		}
 		client, err := a.forgeClient(ctx, home, k.TokenRef)

@@ -55,7 +55,7 @@ func (f *forge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var id int
-	_, named := fmt.Sscanf(r.URL.Path, "/api/v1/repos/repos/app/keys/%d", &id)
+	_, named := fmt.Sscanf(r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:], "%d", &id)
 	switch {
 	case f.broken || f.keeps && r.Method == http.MethodDelete || r.Header.Get("Authorization") != "token "+f.token:
 		w.WriteHeader(http.StatusForbidden)
