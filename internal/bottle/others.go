@@ -120,6 +120,7 @@ type State struct {
 	Record    store.Record
 	Broken    error // the record cannot be read
 	Running   bool
+	Owned     bool // by a process that lives
 	Preserved bool
 	Leftover  []string // what the backend still has of it
 	Committed bool     // commit kept a copy of it
@@ -146,7 +147,8 @@ func (d Deps) States(ctx context.Context) ([]State, error) {
 	for _, id := range ids {
 		s, run := add(id), d.Home.Run(id)
 		s.Record, s.Broken = run.ReadRecord()
-		s.Running, s.Preserved = run.Running(), run.Preserved()
+		s.Owned, s.Preserved = run.Running(), run.Preserved()
+		s.Running = s.Owned
 	}
 	for _, e := range entries {
 		s := add(e.Handle.ID)
@@ -163,6 +165,16 @@ func (d Deps) States(ctx context.Context) ([]State, error) {
 // Remove takes away everything of the named bottles, and nothing of others. One that runs is
 // fault.Busy, and one that is being removed cannot start meanwhile. It does every one, then reports.
 func (d Deps) Remove(ctx context.Context, ids []instance.ID) error {
+	return d.remove(ctx, ids, (*store.Run).Remove)
+}
+
+// Tidy takes away what the backend has of the named bottles, which nobody owns, and leaves their
+// state to a resume.
+func (d Deps) Tidy(ctx context.Context, ids []instance.ID) error {
+	return d.remove(ctx, ids, func(*store.Run) error { return nil })
+}
+
+func (d Deps) remove(ctx context.Context, ids []instance.ID, state func(*store.Run) error) error {
 	var errs []error
 	mine := map[instance.ID]*store.Run{}
 	defer func() {
@@ -182,7 +194,7 @@ func (d Deps) Remove(ctx context.Context, ids []instance.ID) error {
 		errs = append(errs, err)
 	}
 	for _, run := range mine {
-		errs = append(errs, run.Remove())
+		errs = append(errs, state(run))
 	}
 	return errors.Join(errs...)
 }

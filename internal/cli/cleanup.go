@@ -20,7 +20,7 @@ func (a *App) cleanupCommand() *cobra.Command {
 		Use:   "cleanup [identity…]",
 		Short: "Remove what runs left behind",
 		Long: "cleanup lists what is left over on every backend, asks once, and removes it. What runs is never\n" +
-			"touched; what is kept goes only with --preserved or by name.\n\n" +
+			"touched; what is kept goes only with --preserved or by name, but for what its backend still has of it.\n\n" +
 			"Exit codes: 0 done or nothing to do; 3 some of it was removed; 10 no such bottle; 11 a named bottle runs; 130 declined.",
 		Example: "  bot-bottle cleanup\n  bot-bottle cleanup --preserved --yes\n  bot-bottle cleanup claude-x7k2p",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -38,13 +38,13 @@ func (a *App) cleanupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var unfinished []string
+			r := removal{bottles: chosen, whole: preserved || len(args) > 0}
 			if len(args) == 0 {
-				if unfinished, err = home.Unfinished(); err != nil {
+				if r.unfinished, err = home.Unfinished(); err != nil {
 					return err
 				}
 			}
-			return errors.Join(a.revokeLeft(ctx, home), a.cleanup(ctx, home, chosen, unfinished, yes, len(states)))
+			return errors.Join(a.revokeLeft(ctx, home), a.cleanup(ctx, home, r, yes, len(states)))
 		},
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
@@ -58,7 +58,8 @@ func removable(c *cobra.Command, states []bottle.State, args []string, preserved
 	if len(args) == 0 {
 		var out []bottle.State
 		for _, s := range states {
-			if !s.Running && (preserved || !s.Preserved) {
+			orphaned := !s.Owned && len(s.Leftover) > 0 // also where it still runs: nobody is there for it
+			if orphaned || !s.Running && (preserved || !s.Preserved) {
 				out = append(out, s)
 			}
 		}
@@ -86,8 +87,16 @@ func removable(c *cobra.Command, states []bottle.State, args []string, preserved
 	return out, nil
 }
 
-func (a *App) cleanup(ctx context.Context, home *store.Home, chosen []bottle.State, unfinished []string, yes bool, all int) error {
-	if len(chosen)+len(unfinished) == 0 {
+// removal is what may go. Of what is kept, without whole, only what the backend has.
+type removal struct {
+	bottles    []bottle.State
+	unfinished []string // what killed commits left
+	whole      bool
+}
+
+// cleanup removes what was chosen of all bottles, after asking.
+func (a *App) cleanup(ctx context.Context, home *store.Home, r removal, yes bool, all int) error {
+	if len(r.bottles)+len(r.unfinished) == 0 {
 		if all > 0 {
 			a.say("nothing to clean up; bot-bottle list shows %d running or kept", all)
 		} else {
@@ -95,15 +104,18 @@ func (a *App) cleanup(ctx context.Context, home *store.Home, chosen []bottle.Sta
 		}
 		return nil
 	}
-	for _, s := range chosen {
+	for _, s := range r.bottles {
 		what := append([]string{stateName(s)}, s.Leftover...)
+		if s.Preserved && !r.whole {
+			what[0] = "kept, and stays so; without an owner"
+		}
 		_, _ = fmt.Fprintf(a.Out, "%s  %s\n", s.ID, strings.Join(what, ", "))
 	}
-	for _, dir := range unfinished {
+	for _, dir := range r.unfinished {
 		_, _ = fmt.Fprintf(a.Out, "%s  what a commit left that was killed\n", dir)
 	}
 	if !yes {
-		ok, err := ask(ctx, fmt.Sprintf("remove these %d?", len(chosen)+len(unfinished)))
+		ok, err := ask(ctx, fmt.Sprintf("remove these %d?", len(r.bottles)+len(r.unfinished)))
 		if err != nil {
 			return err
 		}
@@ -111,17 +123,24 @@ func (a *App) cleanup(ctx context.Context, home *store.Home, chosen []bottle.Sta
 			return fault.New(fault.Canceled, "nothing removed")
 		}
 	}
-	ids := make([]instance.ID, len(chosen))
-	for i, s := range chosen {
-		ids[i] = s.ID
+	var ids, kept []instance.ID
+	for _, s := range r.bottles {
+		if s.Preserved && !r.whole {
+			kept = append(kept, s.ID)
+		} else {
+			ids = append(ids, s.ID)
+		}
 	}
 	var errs []error
-	for _, dir := range unfinished {
+	for _, dir := range r.unfinished {
 		errs = append(errs, home.RemoveUnfinished(dir))
 	}
-	if len(ids) > 0 {
-		for _, d := range a.Drivers(home) {
+	for _, d := range a.Drivers(home) {
+		if len(ids) > 0 {
 			errs = append(errs, a.deps(home, d).Remove(ctx, ids))
+		}
+		if len(kept) > 0 {
+			errs = append(errs, a.deps(home, d).Tidy(ctx, kept))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -184,7 +184,7 @@ func (a *App) rm(ctx context.Context, c *cobra.Command, home *store.Home, args [
 	if len(chosen) == 0 {
 		return nil
 	}
-	return a.cleanup(ctx, home, chosen, nil, yes, len(states))
+	return a.cleanup(ctx, home, removal{bottles: chosen, whole: true}, yes, len(states))
 }
 
 // origin is where the files of a new bottle come from.

@@ -163,6 +163,9 @@ func (w *world) afterDeathInContainer(ran bool) {
 		w.t.Errorf("it is %q, want %q", got.State, want)
 	}
 	w.clean()
+	if list, err := dockerEngine.engine.Client.List(w.t.Context(), "bot-bottle.identity"); err != nil || len(list) > 0 {
+		w.t.Errorf("after cleanup the engine has %d containers, %v", len(list), err)
+	}
 	if ran {
 		again := w.run("resume", got.Identity, "--yes", "--headless", "--prompt", "finish")
 		if again.code != 3 || !strings.Contains(again.out, "running") {

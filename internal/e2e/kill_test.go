@@ -212,8 +212,14 @@ func (w *world) afterDeath(ran bool, ns []string) {
 		w.t.Errorf("it is %q, want %q", got.State, want)
 	}
 	r := w.clean()
-	if removed := strings.Contains(r.out, got.Identity); removed == ran {
+	listed, keeps := strings.Contains(r.out, got.Identity), strings.Contains(r.out, got.Identity+"  kept, and stays so")
+	if ran && listed != keeps || !ran && (keeps || !listed) {
 		w.t.Errorf("cleanup listed %q", r.out)
+	}
+	if ran {
+		if again := w.clean(); strings.Contains(again.out, got.Identity) {
+			w.t.Errorf("a second cleanup listed %q", again.out)
+		}
 	}
 	if ran {
 		w.stateIs(got.Identity)

@@ -75,6 +75,9 @@ type found struct {
 	leftovers []string // files of ours in the run directory
 }
 
+// surveyLimit is how long an engine may take to list what it has.
+const surveyLimit = 10 * time.Second
+
 func (d *Driver) survey(ctx context.Context) (map[instance.ID]*found, *engine.Client, error) {
 	all := make(map[instance.ID]*found)
 	at := func(id instance.ID) *found {
@@ -87,7 +90,14 @@ func (d *Driver) survey(ctx context.Context) (map[instance.ID]*found, *engine.Cl
 	e, err := d.engine()
 	var r remains
 	if err == nil {
-		r, err = d.ours(ctx, e, "")
+		limited, cancel := context.WithTimeout(ctx, surveyLimit)
+		r, err = d.ours(limited, e, "")
+		late := limited.Err() != nil && ctx.Err() == nil
+		cancel()
+		if late {
+			return nil, nil, fault.WithHint(fault.New(fault.Internal, "cannot see what the engine has: it did not answer within %s", surveyLimit),
+				"restart the engine, or name another one in DOCKER_HOST")
+		}
 	}
 	if err != nil {
 		if absent(err) {

@@ -267,7 +267,12 @@ func (v *survey) message(o object, text string) {
 
 // hasTrailer reports whether the last paragraph of a message has the line.
 func hasTrailer(message, want string) bool {
-	last := message[strings.LastIndex(message, "\n\n")+1:]
+	message = strings.TrimRight(message, "\n")
+	at := strings.LastIndex(message, "\n\n")
+	if at < 0 {
+		return false // a title alone has none
+	}
+	last := message[at+1:]
 	token, value, _ := strings.Cut(want, ": ")
 	for line := range strings.SplitSeq(last, "\n") {
 		if t, v, ok := strings.Cut(line, ":"); ok && strings.EqualFold(t, token) && strings.TrimSpace(v) == strings.TrimSpace(value) {
