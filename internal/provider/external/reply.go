@@ -129,6 +129,9 @@ func environment(out *provider.Spec, env map[string]string) error {
 		if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name) {
 			return fmt.Errorf("env: %q is no name of a variable", clip(name))
 		}
+		if plan.OwnsVariable(name) {
+			return fmt.Errorf("env.%s is set by bot-bottle: a plugin cannot change it", clip(name))
+		}
 		switch {
 		case value == plugin.Placeholder:
 			value = provider.Placeholder
@@ -158,7 +161,30 @@ func files(from []plugin.File) ([]plan.File, error) {
 		}
 		out = append(out, plan.File{Path: path.Join(plan.Home, f.Path), Mode: uint32(mode), Content: f.Content})
 	}
-	return out, nil
+	return out, placed(out)
+}
+
+// placed refuses files of which one is in the way of another, or of what is the program's own.
+func placed(files []plan.File) error {
+	seen := map[string]bool{}
+	for _, f := range files {
+		name := strings.TrimPrefix(f.Path, plan.Home+"/")
+		if plan.OwnsFile(f.Path) {
+			return fmt.Errorf("files: %q is bot-bottle's own: a plugin cannot change it", clip(name))
+		}
+		if seen[f.Path] {
+			return fmt.Errorf("files: %q is there twice", clip(name))
+		}
+		seen[f.Path] = true
+	}
+	for _, f := range files {
+		for dir := path.Dir(f.Path); dir != plan.Home && dir != "/"; dir = path.Dir(dir) {
+			if seen[dir] {
+				return fmt.Errorf("files: %q cannot be a file and the directory of %q", clip(strings.TrimPrefix(dir, plan.Home+"/")), clip(strings.TrimPrefix(f.Path, plan.Home+"/")))
+			}
+		}
+	}
+	return nil
 }
 
 // routes are those of the plugin's own hosts. Which secret is sent there is said by the manifest.
