@@ -19,6 +19,7 @@ const (
 	imageVariable   = "BOT_BOTTLE_IMAGE"
 	baseVariable    = "BOT_BOTTLE_BASE_IMAGE"
 	versionVariable = "BOT_BOTTLE_AGENT_VERSION"
+	derivedVariable = "BOT_BOTTLE_DERIVED_IMAGE" // of the reference system, which has the workspace in it
 )
 
 // image decides what the bottle is made of: BOT_BOTTLE_IMAGE, the run's own Dockerfile, the
@@ -28,6 +29,9 @@ func (m *maker) image() (bool, error) {
 	p := m.out.Plan
 	if m.req.Backend.Name != imageBackend {
 		return false, nil
+	}
+	if name, ok := m.host.Getenv(derivedVariable); ok && name != "" {
+		m.note(derivedVariable + " is not used: the current directory comes in as a copy, and no image holds it")
 	}
 	if ref, ok := m.host.Getenv(imageVariable); ok && ref != "" {
 		p.Image = plan.Image{Ref: ref}

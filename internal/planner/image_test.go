@@ -55,7 +55,10 @@ func TestWhatABottleIsMadeOf(t *testing.T) {
 	if p, err := planner.Make(home.host(t), r); err != nil || p.Plan.Image.Dockerfile != "FROM home" || p.Plan.Image.Context != "" {
 		t.Errorf("a Dockerfile in the user's home may copy from it: %+v, %v", p, err)
 	}
-	w.env["BOT_BOTTLE_IMAGE"] = "override:1"
+	w.env["BOT_BOTTLE_IMAGE"], w.env["BOT_BOTTLE_DERIVED_IMAGE"] = "override:1", "derived:1"
+	if p, err := planner.Make(w.host(t), r); err != nil || !strings.Contains(strings.Join(p.Plan.Notes, "\n"), "BOT_BOTTLE_DERIVED_IMAGE is not used") {
+		t.Errorf("nothing is said of the derived image: %+v, %v", p, err)
+	}
 	if p := made(w, "docker"); p.Image.Ref != "override:1" || p.Image.Dockerfile != "" {
 		t.Errorf("the override: %+v", p.Image)
 	}
