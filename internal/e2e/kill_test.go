@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"bytes"
 	"fmt"
 	"io/fs"
@@ -282,7 +283,9 @@ func TestKilledPartEndsTheRun(t *testing.T) {
 				c, gate := w.hold(p.name, append(startArgs, "finish")...)
 				b := w.spawn(c)
 				gate.reached()
-				kill(t, w.pid(victim))
+				pid := w.pid(victim)
+				kill(t, pid)
+				eventually(t, "its owner has noticed", func() bool { return errors.Is(unix.Kill(pid, 0), unix.ESRCH) })
 				gate.open()
 				r := b.wait()
 				if p.ran {
