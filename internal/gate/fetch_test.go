@@ -29,6 +29,8 @@ func TestFetchesAreFewAndBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = upload-pack ] || exec git \"$@\"\necho started >%[1]s\nread go <%[2]s\n"+
+		// The limits come right after the start, which the word may overtake.
+		"n=0; while [ \"$(ulimit -v)\" = unlimited ] || [ \"$(ulimit -t)\" = unlimited ]; do n=$((n+1)); [ $n -lt 2000 ] || break; done\n"+
 		"echo \"limits $(ulimit -v) $(ulimit -t)\" >%[1]s\n", said, gone)
 	fake := filepath.Join(dir, "git")
 	if err := os.WriteFile(fake, []byte(script), 0o700); err != nil {
