@@ -19,9 +19,9 @@ const conversing = `exec python3 -c '
 import os, signal, sys
 def size(*_):
     s = os.get_terminal_size()
-    print("size", s.lines, s.columns, flush=True)
+    os.write(1, b"size %d %d\n" % (s.lines, s.columns)) # print does not bear being interrupted by itself
 signal.signal(signal.SIGWINCH, size)
-signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b"interrupted\n"))
 print("terminals", [os.isatty(n) for n in (0, 1, 2)], os.environ.get("TERM"), flush=True)
 size()
 for line in sys.stdin:
