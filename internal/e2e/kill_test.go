@@ -1,8 +1,8 @@
 package e2e_test
 
 import (
-	"errors"
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
