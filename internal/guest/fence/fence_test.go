@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/bot-bottle/bot-bottle/internal/host"
+	"github.com/bot-bottle/bot-bottle/internal/need"
 )
 
 // The test binary is also the process that fences itself in.
@@ -42,7 +43,7 @@ func landlocked(writable, other string) int {
 
 func TestLandlockConfinesWriting(t *testing.T) {
 	if host.Gather().Landlock == 0 {
-		t.Skip("the kernel has no Landlock")
+		need.Require(t, need.Native, errors.New("the kernel has no Landlock"))
 	}
 	out, err := exec.Command("/proc/self/exe", "landlocked", t.TempDir(), t.TempDir()).CombinedOutput()
 	if err != nil || strings.TrimSpace(string(out)) != "held" {

@@ -91,9 +91,6 @@ func stricter() []string {
 
 // TestH2Spec runs the public conformance suite (github.com/summerwind/h2spec) against our front.
 func TestH2Spec(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes a while")
-	}
 	root, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)

@@ -61,9 +61,7 @@ func TestFind(t *testing.T) {
 		}
 	})
 	t.Run("then podman's socket of this user", func(t *testing.T) {
-		if _, err := os.Stat("/var/run/docker.sock"); err == nil {
-			t.Skip("this machine has an engine in the first place")
-		}
+		const machines = "/var/run/docker.sock"
 		runtime := t.TempDir()
 		path := filepath.Join(runtime, "podman", "podman.sock")
 		if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
@@ -74,7 +72,11 @@ func TestFind(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		if got, err := find(map[string]string{"XDG_RUNTIME_DIR": runtime}); err != nil || got != path {
+		want := path
+		if _, err := os.Stat(machines); err == nil {
+			want = machines // which comes first
+		}
+		if got, err := find(map[string]string{"XDG_RUNTIME_DIR": runtime}); err != nil || got != want {
 			t.Errorf("%q, %v", got, err)
 		}
 	})
