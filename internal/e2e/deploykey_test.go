@@ -102,17 +102,23 @@ func (f *forge) count() (n int) {
 	return n
 }
 
+// forgeWorld is one with a forge that has one repository.
+func forgeWorld(t *testing.T) (*world, *gatetest.Upstream, *forge) {
+	t.Helper()
+	needNative(t)
+	up := gatetest.New(t)
+	up.Repository("app")
+	w := newWorld(t, standin.Config{})
+	return w, up, newForge(t, w, up)
+}
+
 const deployScript = `cd ~
 git clone -q %[1]s app && cd app && echo one > one && git add one && git commit -qm one
 git push -q origin HEAD:main; echo "pushed: $?"
 `
 
 func TestADeployKeyLivesAsLongAsItsRun(t *testing.T) {
-	needNative(t)
-	up := gatetest.New(t)
-	up.Repository("app")
-	w := newWorld(t, standin.Config{})
-	f := newForge(t, w, up)
+	w, up, f := forgeWorld(t)
 	w.agent(fmt.Sprintf(deployScript, up.URL("app")))
 	r := w.headless("work")
 	if r.code != 0 || !strings.Contains(r.out, "pushed: 0\n") || !strings.Contains(r.err, "revoked the deploy key") {
@@ -127,11 +133,7 @@ func TestADeployKeyLivesAsLongAsItsRun(t *testing.T) {
 }
 
 func TestADeployKeyThatExpiredOpensNothing(t *testing.T) {
-	needNative(t)
-	up := gatetest.New(t)
-	up.Repository("app")
-	w := newWorld(t, standin.Config{})
-	f := newForge(t, w, up)
+	w, up, f := forgeWorld(t)
 	w.agent("echo running; exec sleep 100000\n")
 	b := w.begin()
 	b.says("running\n")
@@ -146,11 +148,7 @@ func TestADeployKeyThatExpiredOpensNothing(t *testing.T) {
 }
 
 func TestADeployKeyOfAKilledRunIsFoundAndRevoked(t *testing.T) {
-	needNative(t)
-	up := gatetest.New(t)
-	up.Repository("app")
-	w := newWorld(t, standin.Config{})
-	f := newForge(t, w, up)
+	w, _, f := forgeWorld(t)
 	w.agent("echo running; exec sleep 100000\n")
 	b := w.begin()
 	b.says("running\n")
@@ -178,11 +176,7 @@ func TestADeployKeyOfAKilledRunIsFoundAndRevoked(t *testing.T) {
 // TestAResumeHasItsRepositoriesAndForgetsNoKey resumes a run whose key could not be revoked, with
 // its repository and after that has left the bottle.
 func TestAResumeHasItsRepositoriesAndForgetsNoKey(t *testing.T) {
-	needNative(t)
-	up := gatetest.New(t)
-	up.Repository("app")
-	w := newWorld(t, standin.Config{})
-	f := newForge(t, w, up)
+	w, up, f := forgeWorld(t)
 	w.agent(`cd ~
 [ -d app ] || git clone -q ` + up.URL("app") + ` app
 cd app && git pull -q origin main && date +%N >> work && git add work && git commit -qm work && git push -q origin HEAD:main; echo "pushed: $?"

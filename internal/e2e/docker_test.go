@@ -71,15 +71,22 @@ func copyFile(t *testing.T, from, to string) {
 	}
 }
 
+// claudeByDockerfile makes the bottle's image from a Dockerfile of the manifest's, which copies the real
+// Claude Code.
+func (w *world) claudeByDockerfile() {
+	w.t.Helper()
+	image := filepath.Join(w.dir, "image")
+	w.file(filepath.Join(image, "Dockerfile"), "FROM "+enginetest.Image+"\nCOPY claude /usr/local/bin/claude\n", 0o644)
+	copyFile(w.t, need.Agent(w.t, "claude"), filepath.Join(image, "claude"))
+	w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n", claude.Host)
+}
+
 // TestClaudeWorksInAContainer runs the real program in an image that the manifest's Dockerfile makes.
 func TestClaudeWorksInAContainer(t *testing.T) {
 	model := claudeModel()
 	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{claude.Host: model}})
 	needDocker(t, w)
-	image := filepath.Join(w.dir, "image")
-	w.file(filepath.Join(image, "Dockerfile"), "FROM "+enginetest.Image+"\nCOPY claude /usr/local/bin/claude\n", 0o644)
-	copyFile(t, need.Agent(t, "claude"), filepath.Join(image, "claude"))
-	w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n", claude.Host)
+	w.claudeByDockerfile()
 	claudeWorks(t, w, model)
 }
 

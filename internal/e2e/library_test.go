@@ -37,12 +37,19 @@ curl -sS -o /dev/null https://denied.example/ 2>/dev/null
 echo "done: $*"
 `
 
-func TestFiftyRunsFromTheLibrary(t *testing.T) {
+// askingWorld has an agent that asks a model without models.
+func askingWorld(t *testing.T) *world {
+	t.Helper()
 	needNative(t)
 	model := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"data": []}`) })
 	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{claude.Host: model}})
 	w.bottle("supervise: false\n", claude.Host)
 	w.agent(asking)
+	return w
+}
+
+func TestFiftyRunsFromTheLibrary(t *testing.T) {
+	w := askingWorld(t)
 	c := w.client()
 	const runs = 50
 	var all sync.WaitGroup
@@ -152,11 +159,7 @@ func asError(err error, to **bottle.Error) bool {
 
 // TestTheOrchestratorRuns builds the example and lets it run two agents.
 func TestTheOrchestratorRuns(t *testing.T) {
-	needNative(t)
-	model := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"data": []}`) })
-	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{claude.Host: model}})
-	w.bottle("supervise: false\n", claude.Host)
-	w.agent(asking)
+	w := askingWorld(t)
 	if err := exec.Command("cp", program, filepath.Join(w.bin, "bot-bottle")).Run(); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -41,10 +40,7 @@ func TestClaudeWorksUnderGVisor(t *testing.T) {
 	model := claudeModel()
 	w := newWorld(t, standin.Config{Hosts: map[string]http.Handler{claude.Host: model}})
 	needGVisor(t, w)
-	image := filepath.Join(w.dir, "image")
-	w.file(filepath.Join(image, "Dockerfile"), "FROM "+enginetest.Image+"\nCOPY claude /usr/local/bin/claude\n", 0o644)
-	copyFile(t, need.Agent(t, "claude"), filepath.Join(image, "claude"))
-	w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n", claude.Host)
+	w.claudeByDockerfile()
 	if r := w.run("start", "work", "--dry-run"); r.code != 0 || !strings.Contains(r.out, "gVisor (runsc)") {
 		t.Errorf("exit %d; the preflight says %s%s", r.code, r.out, r.err)
 	}

@@ -85,15 +85,18 @@ func open(t *testing.T, root string) backend.Driver {
 	return docker.New(docker.Config{Program: os.Executable, Root: root, Getenv: getenv(t), Image: enginetest.Image})
 }
 
-func TestContract(t *testing.T) {
-	backendtest.Run(t, open, backendtest.Options{
+// contract is how containers deviate, whatever kernel is below them.
+func contract() backendtest.Options {
+	return backendtest.Options{
 		Shell: true, Sealed: true,
 		HostUsers:  "an engine without userns-remap maps no users; with it a home on the host would belong to nobody",
 		ImageRoot:  "the root is the image that the user chose",
 		MountFlags: "the engine decides the flags of what it mounts",
 		EmptyMasks: "the engine masks files of /proc with the null device",
-	})
+	}
 }
+
+func TestContract(t *testing.T) { backendtest.Run(t, open, contract()) }
 
 // testSidecar answers every TCP connection with where it meant to go, and every name with
 // NXDOMAIN. It lives as long as its owner.

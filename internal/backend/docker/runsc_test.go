@@ -34,17 +34,12 @@ func openRunsc(t *testing.T, root string) backend.Driver {
 
 // TestContractUnderGVisor is the suite with the agent in gVisor's kernel.
 func TestContractUnderGVisor(t *testing.T) {
-	backendtest.Run(t, openRunsc, backendtest.Options{
-		Shell: true, Sealed: true,
-		HostTried:  "TestContract does, with the same driver",
-		HostUsers:  "an engine without userns-remap maps no users; with it a home on the host would belong to nobody",
-		ImageRoot:  "the root is the image that the user chose",
-		MountFlags: "the engine decides the flags of what it mounts",
-		OwnKernel:  "gVisor is a kernel of its own, with fewer lines in /proc/self/status, numbers of its own for namespaces, and no cgroup namespace",
-		InitTold:   "gVisor lets everybody read /proc/1/environ and maps and the numbers of descriptors, and a process kill the init of its own user",
-		MemoryEnds: "the limit is of gVisor and all in it",
-		EmptyMasks: "the engine masks files of /proc with the null device",
-	})
+	o := contract()
+	o.HostTried = "TestContract does, with the same driver"
+	o.OwnKernel = "gVisor is a kernel of its own, with fewer lines in /proc/self/status, numbers of its own for namespaces, and no cgroup namespace"
+	o.InitTold = "gVisor lets everybody read /proc/1/environ and maps and the numbers of descriptors, and a process kill the init of its own user"
+	o.MemoryEnds = "the limit is of gVisor and all in it"
+	backendtest.Run(t, openRunsc, o)
 }
 
 // TestATrialKnowsGVisor runs one on each runtime: what is not gVisor never passes for it.

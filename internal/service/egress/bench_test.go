@@ -40,12 +40,7 @@ func BenchmarkKeptAliveHTTPS(b *testing.B) {
 	beside(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }, func(b *testing.B, c *http.Client, url string) {
 		b.ReportAllocs()
 		for b.Loop() {
-			resp, err := c.Get(url)
-			if err != nil {
-				b.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			_ = resp.Body.Close()
+			fetch(b, c, url)
 		}
 	})
 }
@@ -87,12 +82,7 @@ func BenchmarkNewConnections(b *testing.B) {
 	beside(b, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }, func(b *testing.B, c *http.Client, url string) {
 		c.Transport.(*http.Transport).DisableKeepAlives = true
 		for b.Loop() {
-			resp, err := c.Get(url)
-			if err != nil {
-				b.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			_ = resp.Body.Close()
+			fetch(b, c, url)
 		}
 	})
 }
@@ -137,4 +127,15 @@ func BenchmarkStreamUp(b *testing.B) {
 			_ = resp.Body.Close()
 		}
 	})
+}
+
+// fetch reads one answer to its end.
+func fetch(b *testing.B, c *http.Client, url string) {
+	b.Helper()
+	resp, err := c.Get(url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
 }
