@@ -27,8 +27,8 @@ func hasJava() bool {
 }
 
 // javaTrust is a trust store in Java's own form (JKS) with the bottle's own authority beside the
-// host's roots: a JVM reads no PEM bundle. The roots are not looked into: who made the host's bundle
-// has, and the form wants them as they are, which a start would notice in PKCS #12.
+// host's roots: a JVM reads no PEM bundle. The form takes the roots as they are; PKCS #12 has each
+// of them parsed and two keys derived, which a start would notice.
 func javaTrust(own string) (plan.File, error) {
 	certs, err := certificates([]byte(own))
 	if err != nil {
