@@ -95,7 +95,10 @@ func (p *programs) run(ctx context.Context, c command, args ...string) error {
 	}
 	err = cmd.Start()
 	if err == nil {
-		err = errors.Join(bound(cmd.Process.Pid, c.memory, c.cpu), wide.copy(c.out, cmd.Process), cmd.Wait())
+		if err = bound(cmd.Process.Pid, c.memory, c.cpu); err != nil {
+			_ = cmd.Process.Kill() // nothing runs without its limits
+		}
+		err = errors.Join(err, wide.copy(c.out, cmd.Process), cmd.Wait())
 	}
 	wide.close()
 	if err == nil {
@@ -161,13 +164,18 @@ func (w *widePipe) close() {
 	}
 }
 
-// bound limits a process that has just been started.
+// bound limits a process that has just been started. A limit that is lower already stays.
 func bound(pid int, memory, cpu uint64) error {
 	for resource, limit := range map[int]uint64{unix.RLIMIT_AS: memory, unix.RLIMIT_CPU: cpu} {
 		if limit == 0 {
 			continue
 		}
-		err := unix.Prlimit(pid, resource, &unix.Rlimit{Cur: limit, Max: limit}, nil)
+		var has unix.Rlimit
+		err := unix.Prlimit(pid, resource, nil, &has)
+		if err == nil {
+			limit = min(limit, has.Max)
+			err = unix.Prlimit(pid, resource, &unix.Rlimit{Cur: min(limit, has.Cur), Max: limit}, nil)
+		}
 		if err != nil && err != unix.ESRCH { // it has ended
 			return fmt.Errorf("cannot limit git: %w", err)
 		}
