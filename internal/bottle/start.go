@@ -136,7 +136,7 @@ func (r *running) live(ctx context.Context) (backend.Exit, error) {
 		pause(p.name)
 		began := time.Now()
 		if err := p.do(ctx); err != nil {
-			return backend.Exit{}, err
+			return backend.Exit{}, brokenOff(ctx, err)
 		}
 		if err := ctx.Err(); err != nil {
 			return backend.Exit{}, err
@@ -146,6 +146,15 @@ func (r *running) live(ctx context.Context) (backend.Exit, error) {
 	r.timing.Total = time.Since(r.begun)
 	pause("agent")
 	return r.agent(ctx)
+}
+
+// brokenOff is the failure of a phase, which is none where somebody ended it: a connection that is given
+// up half-way says many things.
+func brokenOff(ctx context.Context, err error) error {
+	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %v", cause, err)
+	}
+	return err
 }
 
 func (r *running) prepare(ctx context.Context) error {

@@ -20,16 +20,16 @@ func (a *App) attachCommand() *cobra.Command {
 		Use:   "attach <identity>",
 		Short: "Join the terminal of a running agent",
 		Long: "attach shows what the agent shows and types what you type. Ctrl-P Ctrl-Q leaves; the agent goes on.\n\n" +
-			"Exit codes: the agent's own, 0 after leaving; 125 when the attach itself failed.",
+			"Exit codes: the agent's own, 0 after leaving; 125 when the attach itself failed; 130 when it was interrupted.",
 		Example: "  bot-bottle attach claude-x7k2p", Args: exactly("<identity>"),
 		Annotations: map[string]string{passesThrough: "yes"},
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := interruptible(c.Context())
 			defer stop()
-			return a.inBottle(ctx, c, args[0], func(d bottle.Deps, id instance.ID) (backend.Exit, error) {
+			return interrupted(ctx, a.inBottle(ctx, c, args[0], func(d bottle.Deps, id instance.ID) (backend.Exit, error) {
 				stdio := backend.Stdio{In: &detachable{from: a.In}, Out: a.Out, Err: a.Err}
 				return a.withConsole(&stdio, func() (backend.Exit, error) { return d.Attach(ctx, id, stdio) })
-			})
+			}))
 		},
 	}
 }
@@ -40,7 +40,7 @@ func (a *App) execCommand() *cobra.Command {
 		Use:   "exec <identity> [--] command [args…]",
 		Short: "Run one more command in a running bottle",
 		Long: "exec runs a command as the agent's user, under the same guards. It gets a terminal where you have one.\n\n" +
-			"Exit codes: the command's own; 125 when the exec itself failed.",
+			"Exit codes: the command's own; 125 when the exec itself failed; 130 when it was interrupted.",
 		Example:     "  bot-bottle exec claude-x7k2p -- git status\n  bot-bottle exec claude-x7k2p -- bash",
 		Annotations: map[string]string{passesThrough: "yes"},
 		RunE: func(c *cobra.Command, args []string) error {
@@ -58,12 +58,12 @@ func (a *App) execCommand() *cobra.Command {
 			}
 			ctx, stop := interruptible(c.Context())
 			defer stop()
-			return a.inBottle(ctx, c, name, func(d bottle.Deps, id instance.ID) (backend.Exit, error) {
+			return interrupted(ctx, a.inBottle(ctx, c, name, func(d bottle.Deps, id instance.ID) (backend.Exit, error) {
 				terminal, size := a.stdio(false)
 				cmd := backend.Command{Args: command, Dir: dir, TTY: terminal, Size: size}
 				stdio := backend.Stdio{In: a.In, Out: a.Out, Err: a.Err}
 				return a.withConsole(&stdio, func() (backend.Exit, error) { return d.Exec(ctx, id, cmd, a.env("TERM"), stdio) })
-			})
+			}))
 		},
 	}
 	c.Flags().StringVarP(&dir, "workdir", "w", "", "`DIRECTORY` in the bottle (default: the workspace, else the home)")

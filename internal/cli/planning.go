@@ -26,6 +26,21 @@ func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 }
 
+// interrupted is how a run ended that its person may have ended: what broke off because of that is no
+// failure of its own, whatever it says. The code of an agent that ended stays.
+func interrupted(ctx context.Context, err error) error {
+	var agents exit
+	switch {
+	case err == nil, ctx.Err() == nil, errors.As(err, &agents):
+		return err
+	case errors.Is(err, context.Canceled):
+		return fault.New(fault.Canceled, "interrupted: %w", err)
+	case fault.Is(err, fault.Canceled):
+		return err
+	}
+	return fault.New(fault.Canceled, "interrupted: %v", err) // its hint is about another end
+}
+
 // library opens the manifests of the home and of the current directory.
 func (a *App) library(home *store.Home) (*manifest.Library, string, error) {
 	cwd, err := os.Getwd()

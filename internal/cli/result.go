@@ -23,7 +23,7 @@ type result struct {
 	Agent    string    `json:"agent"`
 	Provider string    `json:"provider"`
 	Label    string    `json:"label,omitempty"`
-	ExitCode int       `json:"exit_code"` // of the process: the agent's, or 125
+	ExitCode int       `json:"exit_code"` // of the process: the agent's, 125 or 130
 	Duration float64   `json:"duration_seconds"`
 	Kept     bool      `json:"kept"`
 	Why      string    `json:"why,omitempty"` // it was kept

@@ -36,7 +36,7 @@ func (a *App) resumeCommand() *cobra.Command {
 			}
 			ctx, stop := interruptible(c.Context())
 			defer stop()
-			return a.goingOn(ctx, c, o, a.resume(ctx, c, o, id, rest))
+			return interrupted(ctx, a.goingOn(ctx, c, o, a.resume(ctx, c, o, id, rest)))
 		},
 	}
 	o.format = "text"

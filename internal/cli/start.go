@@ -56,7 +56,7 @@ func (a *App) startCommand() *cobra.Command {
 			}
 			ctx, stop := interruptible(c.Context())
 			defer stop()
-			return a.goingOn(ctx, c, o, a.start(ctx, c, o, agent, rest))
+			return interrupted(ctx, a.goingOn(ctx, c, o, a.start(ctx, c, o, agent, rest)))
 		},
 	}
 	f := c.Flags()
@@ -344,6 +344,7 @@ func (a *App) run(ctx context.Context, o startOptions, home *store.Home, driver 
 		},
 	}
 	out, err := a.deps(home, driver).Start(ctx, l)
+	err = interrupted(ctx, err)
 	if taken != nil {
 		screen.restore()
 		taken.release()

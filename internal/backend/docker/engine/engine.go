@@ -100,6 +100,9 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 		req.Header.Set("Content-Type", kind)
 	}
 	resp, err := c.http.Do(req)
+	if err != nil && ctx.Err() != nil { // the client tells the cause, which a caller does not look for
+		return nil, ctx.Err()
+	}
 	if err != nil {
 		return nil, c.unreachable(err)
 	}
