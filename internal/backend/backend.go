@@ -103,6 +103,23 @@ type Inventory interface {
 	Cleanup(ctx context.Context, keep func(instance.ID) bool) (Removed, error)
 }
 
+// Hoarder is a backend that keeps things from one run to the next, or has some left that belong to none.
+type Hoarder interface {
+	// Surplus lists what no run of this Root needs; stays says which runs' things are needed. With all
+	// it lists too what the next start would only have to make again.
+	Surplus(ctx context.Context, stays func(instance.ID) bool, all bool) ([]Surplus, error)
+	// Discard removes what Surplus listed. What has come into use stays, and what is gone is success;
+	// it is fault.Busy while something is being made.
+	Discard(context.Context, []Surplus) error
+}
+
+// Surplus is one thing that a backend has and no run needs.
+type Surplus struct {
+	Name  string // such as an image's
+	What  string // in words
+	Bytes int64  // 0 where it is not known
+}
+
 // Capabilities of a backend on this machine.
 type Capabilities struct {
 	Works     bool      `json:"works"`

@@ -152,7 +152,7 @@ func (r *running) live(ctx context.Context) (backend.Exit, error) {
 // up half-way says many things.
 func brokenOff(ctx context.Context, err error) error {
 	if cause := ctx.Err(); cause != nil && !errors.Is(err, cause) {
-		return fmt.Errorf("%w: %v", cause, err)
+		return fmt.Errorf("%w: %w", cause, err)
 	}
 	return err
 }

@@ -34,7 +34,7 @@ func interrupted(ctx context.Context, err error) error {
 	case err == nil, ctx.Err() == nil, errors.As(err, &agents):
 		return err
 	case errors.Is(err, context.Canceled):
-		return fault.New(fault.Canceled, "interrupted: %w", err)
+		return fault.New(fault.Canceled, "interrupted")
 	case fault.Is(err, fault.Canceled):
 		return err
 	}

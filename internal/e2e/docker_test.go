@@ -2,10 +2,14 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -158,7 +162,37 @@ func TestKilledCommandLineLeavesNoContainerThatCleanupDoesNotFind(t *testing.T) 
 	})
 }
 
-// afterDeathInContainer checks a world whose only command line was killed.
+// inEngine is all that the tests' engine has of the world: containers, volumes and images, by the names
+// that cleanup tells them by.
+func (w *world) inEngine() (names []string) {
+	w.t.Helper()
+	sum := sha256.Sum256([]byte(filepath.Join(w.home, "state")))
+	root := hex.EncodeToString(sum[:6])
+	ctx, client := context.Background(), dockerEngine.engine.Client
+	containers, err := client.List(ctx, "bot-bottle.root="+root)
+	volumes, verr := client.Volumes(ctx, "bot-bottle.root="+root)
+	images, ierr := client.Images(ctx, "bot-bottle.role")
+	if err := errors.Join(err, verr, ierr); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, c := range containers {
+		names = append(names, strings.TrimPrefix(c.Names[0], "/"))
+	}
+	for _, v := range volumes {
+		names = append(names, v.Name)
+	}
+	for _, i := range images {
+		for _, tag := range i.RepoTags {
+			if strings.HasSuffix(tag, "-"+root) {
+				names = append(names, tag)
+			}
+		}
+	}
+	return names
+}
+
+// afterDeathInContainer checks a world whose only command line was killed: what it has in the engine is
+// what cleanup lists, and after that nothing.
 func (w *world) afterDeathInContainer(ran bool) {
 	w.t.Helper()
 	eventually(w.t, "no container runs", func() bool { return runningContainers(w.t) == 0 })
@@ -169,18 +203,56 @@ func (w *world) afterDeathInContainer(ran bool) {
 	if got.State != want {
 		w.t.Errorf("it is %q, want %q", got.State, want)
 	}
-	w.clean()
-	if list, err := dockerEngine.engine.Client.List(w.t.Context(), "bot-bottle.identity"); err != nil || len(list) > 0 {
-		w.t.Errorf("after cleanup the engine has %d containers, %v", len(list), err)
+	before := w.inEngine()
+	r := w.clean()
+	after := w.inEngine()
+	for _, name := range before {
+		if strings.Contains(r.out, name) == slices.Contains(after, name) {
+			w.t.Errorf("%s is left: %v; cleanup listed\n%s", name, slices.Contains(after, name), r.out)
+		}
+	}
+	for _, name := range after {
+		if !strings.HasPrefix(name, "bot-bottle-sidecar:") && !strings.HasPrefix(name, "bot-bottle-agent:") { // the next start's
+			w.t.Errorf("after cleanup the engine has %s", name)
+		}
 	}
 	if ran {
 		again := w.run("resume", got.Identity, "--yes", "--headless", "--prompt", "finish")
 		if again.code != 3 || !strings.Contains(again.out, "running") {
 			w.t.Errorf("resume: exit %d\n%s\n%s", again.code, again.out, again.err)
 		}
-		w.clean("--preserved")
+	}
+	w.clean("--preserved")
+	if left := w.inEngine(); len(left) > 0 {
+		w.t.Errorf("after cleanup of everything the engine has %q", left)
 	}
 	w.stateIs()
+}
+
+// TestKilledAsSoonAsTheEngineHasSomething is a start that is killed between the steps of one phase.
+func TestKilledAsSoonAsTheEngineHasSomething(t *testing.T) {
+	for what, there := range map[string]func(w *world) bool{
+		"a lock":      func(w *world) bool { return w.hasState("run/docker.lock") },
+		"an image":    func(w *world) bool { return len(w.inEngine()) > 0 },
+		"a container": func(*world) bool { return len(listed(t, "bot-bottle.identity")) > 0 },
+		"one running": func(*world) bool { return runningContainers(t) > 0 },
+		"a door":      func(w *world) bool { return w.hasState("run/guest.sock") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			w := containerWorld(t, "exec sleep 100000\n")
+			b := w.begin()
+			for !there(w) {
+				select {
+				case <-b.ended:
+					t.Fatalf("it ended first: %+v", b.wait())
+				default:
+				}
+			}
+			b.signal(syscall.SIGKILL)
+			b.wait()
+			w.afterDeathInContainer(false)
+		})
+	}
 }
 
 func TestOthersReachAContainer(t *testing.T) {

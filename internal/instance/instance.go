@@ -45,3 +45,6 @@ func Parse(s string) (ID, error) {
 	}
 	return ID(s), nil
 }
+
+// Agent is the name of the agent whose run it is.
+func (i ID) Agent() string { return string(i[:max(0, len(i)-6)]) }

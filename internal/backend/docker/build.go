@@ -34,9 +34,13 @@ func (d *Driver) agentImage(ctx context.Context, e *engine.Client, p *plan.Plan,
 	case p.Image.Dockerfile == "":
 		return empty, nil
 	}
-	ref := agentRepo + ":" + imageTag(p.Image)
+	tag := imageTag(p.Image)
+	ref := d.reference(agentRepo, tag)
+	if err := d.noteUse(ref, p.ID); err != nil {
+		return "", err
+	}
 	if p.Image.Context == "" { // the text is all there is: the same text is the same image
-		there, err := e.HasImage(ctx, ref)
+		there, err := d.haveImage(ctx, e, agentRepo, tag)
 		if err != nil || there {
 			return ref, err
 		}
@@ -51,7 +55,7 @@ func (d *Driver) agentImage(ctx context.Context, e *engine.Client, p *plan.Plan,
 	if took := time.Since(began); took > time.Second {
 		d.Progress("built in %s", took.Round(100*time.Millisecond))
 	}
-	return ref, nil
+	return ref, d.noteBuilt(ctx, e, ref)
 }
 
 // imageTag names an image by all that its text and arguments say, and by where it copies from.

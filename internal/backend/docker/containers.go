@@ -21,6 +21,7 @@ const (
 	roleSidecar  = "sidecar"
 	roleHandover = "handover"
 	roleLink     = "link"
+	roleTrial    = "trial" // of no bottle
 )
 
 // Limits where a plan names none.

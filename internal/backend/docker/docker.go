@@ -37,7 +37,8 @@ type Config struct {
 	Getenv engine.Getenv
 	// Image is what a plan that names none is made of; "": this program alone.
 	Image string
-	// Cache is where the verdict on a runtime is remembered; "" remembers nothing.
+	// Cache is where the verdict on a runtime is remembered, and which run needs which image; ""
+	// remembers nothing, and lets no image go.
 	Cache string
 	// Progress gets a line about whatever takes long; it may be nil.
 	Progress func(format string, args ...any)
@@ -71,6 +72,7 @@ var (
 	_ backend.Operable = (*Driver)(nil)
 
 	_ backend.Rememberer = (*Driver)(nil)
+	_ backend.Hoarder    = (*Driver)(nil)
 )
 
 // Name implements backend.Prober.

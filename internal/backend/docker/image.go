@@ -29,8 +29,8 @@ func (d *Driver) sidecarImage(ctx context.Context, e *engine.Client, program str
 	if err != nil {
 		return "", err
 	}
-	ref := sidecarRepo + ":" + tag
-	there, err := e.HasImage(ctx, ref)
+	ref := d.reference(sidecarRepo, tag)
+	there, err := d.haveImage(ctx, e, sidecarRepo, tag)
 	if err != nil || there {
 		return ref, err
 	}
@@ -42,7 +42,7 @@ func (d *Driver) sidecarImage(ctx context.Context, e *engine.Client, program str
 		pw.CloseWithError(err)
 		packed <- err
 	}()
-	err = e.ImportImage(ctx, sidecarRepo, tag, []string{"LABEL " + labelRole + "=" + roleSidecar, "ENTRYPOINT [\"" + wire.Program + "\"]"}, pr)
+	err = e.ImportImage(ctx, sidecarRepo, tag+d.suffix(), []string{"LABEL " + labelRole + "=" + roleSidecar, "ENTRYPOINT [\"" + wire.Program + "\"]"}, pr)
 	_ = pr.CloseWithError(io.ErrClosedPipe)
 	if perr := <-packed; perr != nil && err == nil {
 		err = perr

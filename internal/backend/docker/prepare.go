@@ -54,6 +54,11 @@ func (d *Driver) Prepare(ctx context.Context, p *plan.Plan) (h backend.Handle, e
 	if err := ground(l, p, &undone); err != nil {
 		return h, err
 	}
+	made, err := d.making()
+	if err != nil {
+		return h, err
+	}
+	defer made()
 	if err := d.populate(ctx, l, p, &undone); err != nil {
 		return h, err
 	}

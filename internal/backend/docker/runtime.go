@@ -106,7 +106,7 @@ func (d *Driver) try(ctx context.Context, e *engine.Client, about json.RawMessag
 	}
 	limited, cancel := context.WithTimeout(ctx, trialLimit)
 	defer cancel()
-	said, err := runTrial(limited, e, image)
+	said, err := d.runTrial(limited, e, image)
 	var answer *engine.Error
 	switch {
 	case ctx.Err() != nil:
@@ -149,8 +149,13 @@ func short(said string) string {
 	return text[:min(limit, len(text))]
 }
 
-func runTrial(ctx context.Context, e *engine.Client, image string) (string, error) {
-	id, err := e.Create(ctx, "", trialContainer(image))
+func (d *Driver) runTrial(ctx context.Context, e *engine.Client, image string) (string, error) {
+	release, err := d.making()
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	id, err := e.Create(ctx, "", trialContainer(image, d.Root))
 	if err != nil {
 		return "", err
 	}
@@ -185,11 +190,11 @@ func runTrial(ctx context.Context, e *engine.Client, image string) (string, erro
 }
 
 // trialContainer is an agent's container without anything of a bottle.
-func trialContainer(image string) engine.Container {
+func trialContainer(image, root string) engine.Container {
 	return engine.Container{
 		AttachStdin: true, AttachStdout: true, AttachStderr: true, OpenStdin: true, StdinOnce: true, WorkingDir: "/", User: "0:0", Image: image,
 		Entrypoint: []string{wire.Program}, Cmd: []string{"guest", wire.TrialMode},
-		Labels: map[string]string{labelRole: "trial"}, Healthcheck: &engine.Healthcheck{Test: []string{"NONE"}},
+		Labels: map[string]string{labelRole: roleTrial, labelRoot: rootTag(root)}, Healthcheck: &engine.Healthcheck{Test: []string{"NONE"}},
 		HostConfig: engine.Host{
 			Runtime: runsc, NetworkMode: "none", AutoRemove: true,
 			ReadonlyRootfs: true, CapDrop: []string{"ALL"}, CapAdd: []string{"SETUID", "SETGID", "SETPCAP"},

@@ -133,6 +133,7 @@ type Found struct {
 	State   string
 	Created int64
 	Labels  map[string]string
+	ImageID string
 }
 
 // List finds containers, running or not, that have all of the labels.

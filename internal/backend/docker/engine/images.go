@@ -20,6 +20,45 @@ func (c *Client) HasImage(ctx context.Context, ref string) (bool, error) {
 	return err == nil, err
 }
 
+// ImageID is the content's own name of an image.
+func (c *Client) ImageID(ctx context.Context, ref string) (string, error) {
+	var i struct {
+		ID string `json:"Id"`
+	}
+	err := c.call(ctx, http.MethodGet, "/images/"+ref+"/json", nil, &i)
+	return i.ID, err
+}
+
+// Image in a list. Size counts what it shares with others too.
+type Image struct {
+	ID       string `json:"Id"`
+	RepoTags []string
+	Labels   map[string]string
+	Size     int64
+}
+
+// Images finds images, but for those between two lines of a Dockerfile, that have all of the labels.
+func (c *Client) Images(ctx context.Context, labels ...string) ([]Image, error) {
+	var found []Image
+	err := c.call(ctx, http.MethodGet, "/images/json?"+byLabels(labels), nil, &found)
+	return found, err
+}
+
+// Tag gives an image one more name.
+func (c *Client) Tag(ctx context.Context, image, repo, tag string) error {
+	return c.call(ctx, http.MethodPost, "/images/"+image+"/tag?"+url.Values{"repo": {repo}, "tag": {tag}}.Encode(), nil, nil)
+}
+
+// RemoveImage takes a name from an image, and with its last name the image. One that is gone is
+// success; what a container uses is a refusal with status 409.
+func (c *Client) RemoveImage(ctx context.Context, ref string) error {
+	err := c.call(ctx, http.MethodDelete, "/images/"+ref, nil, nil)
+	if IsStatus(err, http.StatusNotFound) {
+		return nil
+	}
+	return err
+}
+
 // ImportImage makes an image of one layer from a tar stream. Changes are lines of a Dockerfile.
 func (c *Client) ImportImage(ctx context.Context, repo, tag string, changes []string, tar io.Reader) error {
 	// The tag goes along with the repository: Podman knows it there only.

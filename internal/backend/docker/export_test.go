@@ -1,0 +1,4 @@
+package docker
+
+// Making holds what a start holds while it makes a bottle.
+func Making(d *Driver) (func(), error) { return d.making() }
