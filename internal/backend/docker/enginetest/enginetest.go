@@ -35,7 +35,9 @@ const Image = testRepo + ":debian"
 const (
 	testRepo   = "bot-bottle-test"
 	startLimit = 60 * time.Second
-	stopLimit  = 30 * time.Second
+	// importLimit is for some hundred megabytes, also where the machine is busy.
+	importLimit = 4 * time.Minute
+	stopLimit   = 30 * time.Second
 )
 
 // Engine is a running engine.
@@ -196,7 +198,7 @@ func (e *Engine) NodeImage() (string, error) { return testRepo + ":node", e.impo
 
 // imported makes an image of what scripts/engine-image made.
 func (e *Engine) imported(tag string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), importLimit)
 	defer cancel()
 	there, err := e.Client.HasImage(ctx, testRepo+":"+tag)
 	if err != nil || there {
@@ -281,7 +283,7 @@ func (e *Engine) Call(ctx context.Context, method, path string, in, out any) err
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return d.DialContext(ctx, "unix", e.Socket)
 	}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://engine/v1.41"+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://engine"+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
