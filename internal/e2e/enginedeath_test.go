@@ -14,11 +14,25 @@ import (
 // TestAnEngineThatDiesDuringARun kills an engine of its own below a running bottle: who started it
 // reads what happened and what to do, loses nothing, and goes on when the engine is there again.
 func TestAnEngineThatDiesDuringARun(t *testing.T) {
-	own, err := enginetest.StartOwn()
+	t.Parallel() // both wait until the other side has been silent for long
+	outlivesItsEngine(t, "runc")
+}
+
+// TestAnEngineThatDiesDuringARunUnderGVisor is told in the same words.
+func TestAnEngineThatDiesDuringARunUnderGVisor(t *testing.T) {
+	path, err := need.RunscPath()
+	need.Require(t, need.Runsc, err)
+	t.Parallel()
+	outlivesItsEngine(t, "runsc", enginetest.Runtime{Name: "runsc", Path: path})
+}
+
+func outlivesItsEngine(t *testing.T, runtime string, with ...enginetest.Runtime) {
+	t.Helper()
+	own, err := enginetest.StartOwn(with...)
 	need.Require(t, need.Docker, err)
 	t.Cleanup(own.Stop)
 	w := newWorld(t, standin.Config{})
-	w.env["DOCKER_HOST"], w.env["BOT_BOTTLE_BACKEND"] = "unix://"+own.Socket, "docker"
+	w.env["DOCKER_HOST"], w.env["BOT_BOTTLE_BACKEND"], w.env["BOT_BOTTLE_DOCKER_RUNTIME"] = "unix://"+own.Socket, "docker", runtime
 	image := filepath.Join(w.dir, "image")
 	w.file(filepath.Join(image, "Dockerfile"), "FROM "+enginetest.Image+"\nCOPY claude /usr/local/bin/claude\n", 0o644)
 	w.file(filepath.Join(image, "claude"), "#!/bin/bash\ncat mark 2>/dev/null; echo of-the-first-run > mark; echo running; case \"$*\" in *finish*) exit 3;; esac; exec sleep 100000\n", 0o755)

@@ -14,20 +14,33 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/enginetest"
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/guest/wire/mux"
+	"github.com/bot-bottle/bot-bottle/internal/need"
 )
 
 // TestAnEngineThatDies ends the bottle with it: the owner is told, and neither container goes on.
 func TestAnEngineThatDies(t *testing.T) {
 	getenv(t)
-	e, err := enginetest.StartOwn()
+	t.Parallel() // its processes end when they have heard nothing for long
+	endsWithItsEngine(t, "runc", 2)
+}
+
+// TestAnEngineThatDiesUnderGVisor ends the sandbox too, and the link's container.
+func TestAnEngineThatDiesUnderGVisor(t *testing.T) {
+	needRunsc(t)
+	path, err := need.RunscPath()
+	must(t, err)
+	t.Parallel()
+	endsWithItsEngine(t, "runsc", 3, enginetest.Runtime{Name: "runsc", Path: path})
+}
+
+func endsWithItsEngine(t *testing.T, runtime string, containers int, with ...enginetest.Runtime) {
+	t.Helper()
+	e, err := enginetest.StartOwn(with...)
 	must(t, err)
 	t.Cleanup(e.Stop)
 	root := t.TempDir()
 	d := docker.New(docker.Config{Program: os.Executable, Root: root, Image: enginetest.Image, Getenv: func(name string) string {
-		if name == "DOCKER_HOST" {
-			return "unix://" + e.Socket
-		}
-		return ""
+		return map[string]string{"DOCKER_HOST": "unix://" + e.Socket, "BOT_BOTTLE_DOCKER_RUNTIME": runtime}[name]
 	}})
 	p := backendtest.Plan(root)
 	h, err := d.Prepare(limited(t), p)
@@ -42,7 +55,7 @@ func TestAnEngineThatDies(t *testing.T) {
 		must(t, e.Call(limited(t), http.MethodGet, "/containers/"+c.ID+"/json", nil, &state))
 		pids = append(pids, state.State.Pid)
 	}
-	if len(pids) != 2 {
+	if len(pids) != containers {
 		t.Fatalf("containers: %v", pids)
 	}
 	done := d.Done(h)
