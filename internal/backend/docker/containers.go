@@ -134,9 +134,11 @@ func sidecar(p *plan.Plan, root, image string) engine.Container {
 
 // handover is where the listeners change hands.
 func handover(id instance.ID, root string, readOnly bool) engine.Mount {
+	of := labels(root, id, roleHandover)
+	of["com.docker.compose.volume"] = roleHandover // what `down --volumes` looks for
 	return engine.Mount{
 		Type: "volume", Source: handoverName(id), Target: wire.HandoverDir, ReadOnly: readOnly,
-		VolumeOptions: &engine.VolumeOptions{Labels: labels(root, id, roleHandover)},
+		VolumeOptions: &engine.VolumeOptions{Labels: of},
 	}
 }
 

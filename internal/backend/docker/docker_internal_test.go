@@ -103,3 +103,28 @@ func TestABuildCannotDriveTheTerminal(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestComposesLabels are those by which Compose 2.40 finds the projects, services and volumes that its ls,
+// ps, logs, top, stop and down are about; it was run against a bottle.
+func TestComposesLabels(t *testing.T) {
+	id := instance.New("api")
+	const prefix = "com.docker.compose."
+	for role, more := range map[string]string{roleAgent: "", roleSidecar: "", roleLink: "", roleHandover: prefix + "volume"} {
+		got := labels("/root", id, role)
+		if role == roleHandover {
+			got = handover(id, "/root", false).VolumeOptions.Labels
+		}
+		want := map[string]string{
+			prefix + "project": "bot-bottle-" + string(id), prefix + "service": role, prefix + "container-number": "1", prefix + "oneoff": "False",
+			prefix + "config-hash": string(id), prefix + "version": "2.0.0", prefix + "project.working_dir": "/root/" + string(id), prefix + "project.config_files": "bot-bottle",
+		}
+		if more != "" {
+			want[more] = role
+		}
+		for name, value := range want {
+			if got[name] != value {
+				t.Errorf("%s of %s is %q, want %q", name, role, got[name], value)
+			}
+		}
+	}
+}
