@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bot-bottle/bot-bottle/internal/manifest"
+	"github.com/bot-bottle/bot-bottle/internal/planner"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
@@ -69,6 +70,9 @@ func (a *App) describe(s *manifest.Selection) error {
 	row("provider", b.Provider.Template, b.From["agent_provider"])
 	row("workspace", string(b.Workspace), b.From["workspace"])
 	row("supervise", fmt.Sprint(b.Supervise), b.From["supervise"])
+	for _, words := range planner.Resources(b.Resources) {
+		row("resources", words, b.From["resources"])
+	}
 	for _, e := range b.Env {
 		row("env", e.Name+" ("+string(e.Mode)+")", b.From["env."+e.Name])
 	}

@@ -25,8 +25,10 @@ type Bottle struct {
 	Git       Git       `json:"git-gate"`
 	Egress    Egress    `json:"egress"`
 	Supervise bool      `json:"supervise"`
+	// Resources are what the bottle may use of the machine; 0 where it says nothing.
+	Resources plan.Limits `json:"resources,omitzero"`
 	// From says which bottle a field came from. Its keys are "env.NAME", "agent_provider",
-	// "workspace", "supervise", "git-gate.user.name", "git-gate.user.email",
+	// "workspace", "supervise", "resources", "git-gate.user.name", "git-gate.user.email",
 	// "git-gate.sign", "git-gate.trailer", "git-gate.repos", "git-gate.repos.NAME", "egress", "egress.log", "egress.upstream_proxy",
 	// "egress.on_deny", "egress.ask_timeout", "egress.limits" and
 	// "egress.routes.HOST" (for a tcp route "egress.routes.HOST/tcp"). A field that no bottle declares has none.

@@ -42,6 +42,7 @@ func bottleShape() *shape {
 		{name: "egress", is: egressShape()},
 		{name: "supervise", is: shape{kind: boolean,
 			doc: "Whether the agent may ask the operator for more. Default true."}},
+		{name: "resources", is: resourcesShape()},
 	}, removed: []removedKey{
 		{"git", "was removed", "write git-gate: {repos: …}"},
 		{"git_user", "was removed", "write git-gate: {user: …}"},

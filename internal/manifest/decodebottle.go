@@ -29,6 +29,7 @@ func decodeBottle(r *report, name string, content []byte, templates []string) *l
 		l.supervise = &v.truth
 		l.own("supervise")
 	}
+	decodeResources(r, l, root.get("resources"))
 	git := root.get("git-gate")
 	l.userName, l.userEmail = decodeUser(git)
 	if l.userName != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bot-bottle/bot-bottle/internal/plan"
 	"github.com/bot-bottle/bot-bottle/internal/policy"
 )
 
@@ -26,6 +27,7 @@ type layer struct {
 	repos     map[string]Repo
 	egress    *Egress
 	supervise *bool
+	resources *plan.Limits
 
 	chain []string
 	from  map[string]string // as Bottle.From
@@ -95,6 +97,7 @@ func stack(base, top *layer) *layer {
 	replace(&out, "git-gate.sign", &out.sign, top.sign, top)
 	replace(&out, "git-gate.trailer", &out.trailer, top.trailer, top)
 	replace(&out, "supervise", &out.supervise, top.supervise, top)
+	replace(&out, "resources", &out.resources, top.resources, top)
 	return &out
 }
 
@@ -186,6 +189,7 @@ func (l *layer) bottle() *Bottle {
 	}
 	set(&b.Workspace, l.workspace)
 	set(&b.Supervise, l.supervise)
+	set(&b.Resources, l.resources)
 	set(&b.Git.User.Name, l.userName)
 	set(&b.Git.User.Email, l.userEmail)
 	set(&b.Git.Sign, l.sign)

@@ -146,7 +146,7 @@ func TestOddFilesDoNotStopTheOthers(t *testing.T) {
 	want := []string{
 		`agents/lost.md:2:9: bottle: there is no bottle "god"; did you mean "good"? there are the bottles bad, big, claude, codex, dangling, good, most, pipe`,
 		"bottles/Bad Name.md: has a name that cannot be used; use a lower-case letter, then letters, digits and dashes, 48 at most, and .md",
-		"bottles/bad.md:2:1: x: is not a known key; known here: extends, env, agent_provider, workspace, git-gate, egress, supervise",
+		"bottles/bad.md:2:1: x: is not a known key; known here: extends, env, agent_provider, workspace, git-gate, egress, supervise, resources",
 		"bottles/big.md:1:1: is larger than 64 KB",
 		"bottles/dangling.md: cannot be read: no such file or directory",
 		"bottles/pipe.md: cannot be read: is not a regular file",

@@ -241,6 +241,7 @@ type Image struct {
 
 // Limits bound what a bottle may use; 0 means the backend's default.
 type Limits struct {
+	MilliCPUs   int64 `json:"milli_cpus,omitempty"` // thousandths of a processor's time
 	Processes   int   `json:"processes,omitempty"`
 	MemoryBytes int64 `json:"memory_bytes,omitempty"`
 	OpenFiles   int   `json:"open_files,omitempty"`

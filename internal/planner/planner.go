@@ -111,7 +111,7 @@ func (m *maker) make() (*Planned, error) {
 		ID: m.req.ID, Agent: m.agent.Name, Bottles: m.bottle.Chain, Provider: m.bottle.Provider.Template,
 		Backend: m.req.Backend, Prompt: plan.Prompt{Text: m.agent.Prompt, Task: m.req.Task},
 		Supervise: m.bottle.Supervise, Paths: m.req.Paths, Headless: m.req.Headless, Resume: m.req.Resume,
-		Label: m.req.Label, Color: m.req.Color,
+		Label: m.req.Label, Color: m.req.Color, Limits: m.bottle.Resources,
 		Env: []plan.EnvVar{}, Skills: []plan.Skill{}, Files: []plan.File{}, Steps: []plan.Command{}, Mounts: []plan.Mount{},
 		Needs: []string{}, Builds: []string{}, Notes: []string{},
 	}

@@ -26,6 +26,7 @@ func Preflight(w io.Writer, p *plan.Plan) error {
 	t.row("provider", p.Provider)
 	t.row("backend", p.Backend.Name+" ("+p.Backend.Reason+")")
 	t.row("isolation", p.Backend.Isolation)
+	t.row("resources", Resources(p.Limits)...)
 	if p.Label != "" {
 		t.row("label", strconv.Quote(p.Label))
 	}
@@ -65,6 +66,21 @@ func Preflight(w io.Writer, p *plan.Plan) error {
 	t.row("note", p.Notes...)
 	_, err := io.WriteString(w, t.String())
 	return err
+}
+
+// Resources are the words for what a bottle may use of its machine, where its manifest says so.
+func Resources(l plan.Limits) []string {
+	var words []string
+	if l.MilliCPUs > 0 {
+		words = append(words, "cpus "+strconv.FormatFloat(float64(l.MilliCPUs)/1000, 'f', -1, 64))
+	}
+	if l.MemoryBytes > 0 {
+		words = append(words, fmt.Sprintf("memory %d bytes", l.MemoryBytes))
+	}
+	if l.Processes > 0 {
+		words = append(words, fmt.Sprintf("processes %d", l.Processes))
+	}
+	return words
 }
 
 // asking is what the agent may ask the operator for.

@@ -159,6 +159,7 @@ func (s *suite) shell(t *testing.T) {
 		}
 	})
 	t.Run("memory is bounded where that is offered", func(t *testing.T) { s.memory(t) })
+	t.Run("processors are bounded where that is offered", func(t *testing.T) { s.processors(t) })
 	t.Run("orphans are collected", func(t *testing.T) {
 		b.sh("for i in 1 2 3 4 5; do (true & ) ; done")
 		out := b.sh("sleep 0.05; cat /proc/[0-9]*/status | grep -c '^State:.Z' || true")

@@ -89,7 +89,7 @@ func agent(p *plan.Plan, root, program, image string, memory int64) engine.Conta
 	if h.Memory == 0 {
 		h.Memory = memory / 4 * 3 // the bottle ends, and not what else the machine runs
 	}
-	h.MemorySwap, h.CPUShares = h.Memory, agentShares
+	h.MemorySwap, h.CPUShares, h.NanoCPUs = h.Memory, agentShares, p.Limits.MilliCPUs*1e6
 	h.Sysctls = map[string]string{
 		"net.ipv6.conf.all.disable_ipv6": "0", "net.ipv6.conf.lo.disable_ipv6": "0",
 		"net.ipv4.ping_group_range": "1 0", "net.ipv4.ip_unprivileged_port_start": "1024",

@@ -16,10 +16,13 @@ import (
 const (
 	FeatureProcessLimit = "limit-processes"
 	FeatureMemoryLimit  = "limit-memory"
+	FeatureCPULimit     = "limit-cpu"
 	FeatureTrust        = "trust"
 )
 
-func features() []string { return []string{FeatureProcessLimit, FeatureMemoryLimit, FeatureTrust} }
+func features() []string {
+	return []string{FeatureProcessLimit, FeatureMemoryLimit, FeatureCPULimit, FeatureTrust}
+}
 
 // probeLimit bounds a look at an engine that may hang.
 const probeLimit = 2 * time.Second

@@ -23,6 +23,9 @@ func check(p *plan.Plan, features []string) error {
 	if p.Limits.MemoryBytes > 0 {
 		needs = append([]string{FeatureMemoryLimit}, needs...)
 	}
+	if p.Limits.MilliCPUs > 0 {
+		needs = append([]string{FeatureCPULimit}, needs...)
+	}
 	for _, need := range needs {
 		if !slices.Contains(features, need) {
 			return fault.WithHint(fault.New(fault.Unsupported, "cannot prepare %q: it needs %q, which this backend cannot give here", p.ID, need),

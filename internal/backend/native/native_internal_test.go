@@ -83,7 +83,7 @@ func TestControllers(t *testing.T) {
 		name, membership string
 		want             []string
 	}{
-		{"version 2", "0::/user.slice/app.slice/a.scope\n", []string{"memory memory.max", "pids pids.max"}},
+		{"version 2", "0::/user.slice/app.slice/a.scope\n", []string{"cpu cpu.max", "memory memory.max", "pids pids.max"}},
 		{"version 2 without a right", "0::/elsewhere/a.scope\n", nil},
 		{"version 1", "5:memory:/x\n3:pids:/gone\n1:cpu,cpuacct:/\n", []string{"memory memory.limit_in_bytes", "pids pids.max"}},
 		{"none", "", nil},

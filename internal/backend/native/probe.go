@@ -20,6 +20,7 @@ import (
 const (
 	FeatureProcessLimit = "limit-processes"
 	FeatureMemoryLimit  = "limit-memory"
+	FeatureCPULimit     = "limit-cpu"
 	FeatureTrust        = "trust"
 )
 
@@ -79,8 +80,9 @@ func remedy(refusal string) string {
 func features(found []controller) []string {
 	all := []string{FeatureProcessLimit, FeatureTrust}
 	for _, c := range found {
-		if c.name == "memory" && !slices.Contains(all, FeatureMemoryLimit) {
-			all = append(all, FeatureMemoryLimit)
+		feature := map[string]string{"memory": FeatureMemoryLimit, "cpu": FeatureCPULimit}[c.name]
+		if feature != "" && !slices.Contains(all, feature) {
+			all = append(all, feature)
 		}
 	}
 	return all

@@ -48,6 +48,7 @@ type Host struct {
 	Memory         int64             `json:",omitempty"`
 	MemorySwap     int64             `json:",omitempty"`
 	CPUShares      int64             `json:"CpuShares,omitempty"`
+	NanoCPUs       int64             `json:"NanoCpus,omitempty"`
 	Tmpfs          map[string]string `json:",omitempty"`
 	Mounts         []Mount           `json:",omitempty"`
 	LogConfig      *LogConfig        `json:",omitempty"`
