@@ -73,6 +73,30 @@ type Operable interface {
 	Operate(context.Context, Handle) (net.Conn, error)
 }
 
+// FeatureGate names what a plan with plan.GateInBackend needs.
+const FeatureGate = "git-gate"
+
+// GateHost is a backend that has a place of its own for the git gate, beside the sidecar. Prepare
+// makes it where the plan says plan.GateInBackend, in which each repository's Mirror is a name:
+// what lies under one name outlives the bottle, and is the same for all bottles of the backend's
+// Root. It ends with the bottle, and the bottle with it.
+type GateHost interface {
+	// Gate returns what its owner speaks over. Called once, by the process that prepared the handle.
+	Gate(context.Context, Handle) (Gate, error)
+}
+
+// Gate is a git gate that waits for its setup.
+type Gate struct {
+	// Control is the one owner's connection. When it is closed, or its owner dies, the gate ends.
+	Control net.Conn
+	// Link is the gate's way to the sidecar: the owner joins it to what Operate returns.
+	Link net.Conn
+	// Dir and Mirrors are directories as the gate sees them: the run's own, and those of the mirrors
+	// by their names.
+	Dir     string
+	Mirrors map[string]string
+}
+
 // Sessions run programs in a launched bottle, also from another process than the one that
 // prepared it.
 type Sessions interface {

@@ -158,6 +158,7 @@ func brokenOff(ctx context.Context, err error) error {
 }
 
 func (r *running) prepare(ctx context.Context) error {
+	r.mirrors()
 	h, err := r.Driver.Prepare(ctx, r.Plan)
 	if err != nil {
 		return err
@@ -188,12 +189,20 @@ func (r *running) configure(ctx context.Context) error {
 	capability := control.Capability{Form: r.Plan.Capability.Form, Dockerfile: r.Plan.Image.Dockerfile, Packages: r.Plan.Capability.Packages}
 	config := control.Config{Capability: capability, ID: r.Plan.ID, Egress: r.Plan.Egress, Placeholders: r.Plan.Placeholders, Supervise: r.Plan.Supervise, Audit: head, GitGate: word}
 	values := r.secrets(&config)
+	gate, err := r.beginGate(ctx, word, values)
+	if err != nil {
+		return err
+	}
 	ready, err := r.sidecar.Configure(ctx, config, values)
+	told := gate.settle()
 	if err != nil {
 		return fmt.Errorf("cannot start the sidecar: %w", err)
 	}
 	r.timing.Fences = ready.Fences
-	if err := r.openGate(ctx, word, values); err != nil {
+	if told != nil {
+		return told
+	}
+	if err := r.openGate(ctx, gate); err != nil {
 		return err
 	}
 	if hasJava() {

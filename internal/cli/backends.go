@@ -103,7 +103,7 @@ func probed(ctx context.Context, d backend.Driver, reason string) (backend.Drive
 	if !caps.Works {
 		return nil, plan.Backend{}, unusable(d.Name(), caps)
 	}
-	return d, plan.Backend{Name: d.Name(), Reason: reason, Isolation: caps.Isolation}, nil
+	return d, plan.Backend{Name: d.Name(), Reason: reason, Isolation: caps.Isolation, Gate: slices.Contains(caps.Features, backend.FeatureGate)}, nil
 }
 
 // unusable says why a backend does not work and what to do about it.

@@ -13,6 +13,9 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/store"
 )
 
+// runsGate says that the git gate can run beside the command line: its fences are Linux's.
+const runsGate = true
+
 // face runs a hidden face of the program, where the first argument names one.
 func face(args []string) (code int, hidden bool) {
 	if len(args) == 0 {

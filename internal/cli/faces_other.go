@@ -10,6 +10,9 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/store"
 )
 
+// runsGate says that the git gate runs in a container alone: its fences are Linux's.
+const runsGate = false
+
 // face runs nothing here: the hidden faces are those of the program for Linux, in the containers.
 func face([]string) (code int, hidden bool) { return 0, false }
 

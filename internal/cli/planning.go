@@ -68,7 +68,7 @@ func (a *App) host(home *store.Home, lib *manifest.Library, cwd string) planner.
 			return harness.Find(b, a.env("PATH"), home.Cache())
 		},
 		Login:    a.hostLogin,
-		UserHome: a.env("HOME"), Home: home.Root(), Cwd: cwd, Git: hostGit(), Terminal: hasTerminal(),
+		UserHome: a.env("HOME"), Home: home.Root(), Cwd: cwd, Git: hostGit(), Gate: runsGate, Terminal: hasTerminal(),
 	}
 }
 

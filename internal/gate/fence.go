@@ -22,6 +22,17 @@ const oldestGit = 2*1000 + 32
 // maxFile is how far a file may grow: a pack of a mirror.
 const maxFile = 64 << 30
 
+// findGit looks where the images of systems have it: a gate has no environment.
+func findGit() (string, error) {
+	for _, dir := range []string{"/usr/local/bin", "/usr/bin", "/bin"} {
+		path := filepath.Join(dir, "git")
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fault.WithHint(fault.New(fault.NotFound, "there is no git in the image of the git gate"), "name one that has it in BOT_BOTTLE_GIT_IMAGE")
+}
+
 // checkGit makes sure that git is there and new enough, and finds out whether it can be isolated.
 func checkGit(ctx context.Context, git string) (isolated bool, err error) {
 	cmd := exec.CommandContext(ctx, git, "version")

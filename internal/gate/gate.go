@@ -36,4 +36,5 @@ type Setup struct {
 type Ready struct {
 	Fences  []string `json:"fences"`
 	Problem string   `json:"problem,omitempty"`
+	Hint    string   `json:"hint,omitempty"`
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bot-bottle/bot-bottle/internal/ask"
+	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/guest/wire"
 	"github.com/bot-bottle/bot-bottle/internal/guest/wire/mux"
 	"github.com/bot-bottle/bot-bottle/internal/secret"
@@ -35,9 +36,17 @@ func Main(args []string) int {
 }
 
 func run(args []string) error {
-	if len(args) != 0 {
-		return errors.New("cannot run: it takes no arguments and is started by its owner only")
+	switch {
+	case len(args) == 0:
+		return runProcess()
+	case len(args) == 1 && args[0] == wire.ContainerMode:
+		return runContainer()
 	}
+	return errors.New("cannot run: it is started by its owner only")
+}
+
+// runProcess is a gate beside its owner, on the same machine.
+func runProcess() error {
 	if err := fence.Enter(LinkFD - ControlFD + 1); err != nil {
 		return err
 	}
@@ -49,10 +58,16 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	return live(owner, link, false)
+}
+
+// live is a gate's life between its owner and its sidecar. A gate that isolates starts no git that
+// is not in namespaces of its own.
+func live(owner, link net.Conn, isolates bool) error {
 	in := bufio.NewReader(owner)
-	server, ready, session, err := begin(in, link)
+	server, ready, session, err := begin(in, link, isolates)
 	if err != nil {
-		ready = Ready{Problem: err.Error()}
+		ready = Ready{Problem: err.Error(), Hint: fault.HintOf(err)}
 	}
 	if told := json.NewEncoder(owner).Encode(ready); err != nil || told != nil {
 		return errors.Join(err, told)
@@ -75,7 +90,7 @@ func adopt(fd uintptr, name string) (net.Conn, error) {
 const maxSetup = 4 << 20
 
 // begin reads the setup, raises the fence and makes the server, in that order.
-func begin(in *bufio.Reader, link net.Conn) (*gitgate.Server, Ready, *mux.Session, error) {
+func begin(in *bufio.Reader, link net.Conn, isolates bool) (*gitgate.Server, Ready, *mux.Session, error) {
 	var setup Setup
 	line, err := readLine(in)
 	if err == nil {
@@ -86,7 +101,17 @@ func begin(in *bufio.Reader, link net.Conn) (*gitgate.Server, Ready, *mux.Sessio
 		return nil, Ready{}, nil, fmt.Errorf("cannot read the setup: %w", err)
 	}
 	var ready Ready
-	isolated, err := checkGit(context.Background(), setup.Config.Git)
+	if setup.Config.Git == "" {
+		setup.Config.Git, err = findGit()
+	}
+	var isolated bool
+	if err == nil {
+		isolated, err = checkGit(context.Background(), setup.Config.Git)
+	}
+	if err == nil && isolates && !isolated {
+		err = fault.WithHint(fault.New(fault.Unsupported, "git cannot be put into namespaces without network here: the kernel lets no user make a namespace"),
+			"set user.max_user_namespaces and kernel.unprivileged_userns_clone on the engine's machine, or run the gate on this one with BOT_BOTTLE_GIT_GATE=host")
+	}
 	if err != nil {
 		return nil, ready, nil, err
 	}

@@ -3,9 +3,7 @@
 package gate
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -109,22 +107,8 @@ func (p *Process) spawn(self []string, files ...*os.File) (said *tail, err error
 }
 
 func (p *Process) configure(ctx context.Context, setup Setup, said *tail) error {
-	stop := context.AfterFunc(ctx, func() { _ = p.control.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	line, err := json.Marshal(setup)
+	ready, err := tell(ctx, p.control, setup)
 	if err != nil {
-		return err
-	}
-	defer clear(line)
-	_, err = p.control.Write(append(line, '\n'))
-	var ready Ready
-	if err == nil {
-		err = json.NewDecoder(bufio.NewReader(p.control)).Decode(&ready)
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
 		return fault.New(fault.Unavailable, "cannot start the git gate: %w: %s", err, said)
 	}
 	if ready.Problem != "" {

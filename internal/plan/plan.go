@@ -95,6 +95,8 @@ type Backend struct {
 	Name      string `json:"name"`
 	Reason    string `json:"reason"`
 	Isolation string `json:"isolation"`
+	// Gate says that it has a place for the git gate.
+	Gate bool `json:"gate,omitempty"`
 }
 
 // EnvVar is a variable of the agent. Value is set only for literals.
@@ -135,9 +137,19 @@ type Git struct {
 	Sign      *GitSign  `json:"sign,omitempty"`    // nil: nothing is signed
 	Trailer   string    `json:"trailer,omitempty"` // a line that every pushed commit ends with
 	Repos     []GitRepo `json:"repos"`
-	// Program is the host's git, which the gate runs; set where there is a gate.
+	// Gate says where the gate runs; "" where there is none.
+	Gate string `json:"gate,omitempty"`
+	// Program is the host's git, which a gate on the host runs.
 	Program string `json:"program,omitempty"`
+	// Image is what has git in it, for a gate in a backend that has images.
+	Image Image `json:"image,omitzero"`
 }
+
+// Where a git gate runs.
+const (
+	GateOnHost    = "host"    // as a process beside the command line
+	GateInBackend = "backend" // where the bottles are
+)
 
 // Gated reports whether there is work for a git gate.
 func (g Git) Gated() bool { return len(g.Repos) > 0 || g.Sign != nil }
@@ -163,7 +175,8 @@ type GitRepo struct {
 	// Hosts are addresses for names that are not resolved.
 	Hosts map[string]netip.Addr `json:"extra_hosts,omitempty"`
 	Push  GitPush               `json:"push"`
-	// Mirror is the directory of its mirror; set when its key has been read.
+	// Mirror is the directory of its mirror, or its name in a backend that keeps it; set when its key
+	// has been read. In a backend, "" is a mirror of the run's own.
 	Mirror string `json:"mirror,omitempty"`
 }
 

@@ -19,6 +19,8 @@ const (
 	imageVariable   = "BOT_BOTTLE_IMAGE"
 	baseVariable    = "BOT_BOTTLE_BASE_IMAGE"
 	versionVariable = "BOT_BOTTLE_AGENT_VERSION"
+	gitVariable     = "BOT_BOTTLE_GIT_IMAGE"
+	gateVariable    = "BOT_BOTTLE_GIT_GATE"
 	derivedVariable = "BOT_BOTTLE_DERIVED_IMAGE" // of the reference system, which has the workspace in it
 )
 

@@ -58,6 +58,7 @@ type Host struct {
 	Home     string // the home of bot-bottle
 	Cwd      string
 	Git      string // the host's git; "" where there is none
+	Gate     bool   // this system can run the git gate
 	Terminal bool   // somebody can be asked
 }
 

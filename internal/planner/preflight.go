@@ -50,6 +50,9 @@ func Preflight(w io.Writer, p *plan.Plan) error {
 		remotes = append(remotes, r.Name+" "+r.URL, "    pushes "+r.Push.Words(string(p.ID)))
 	}
 	t.row("git remotes", orNone(remotes)...)
+	if p.Git.Gated() {
+		t.row("git gate", gatePlace(p.Git))
+	}
 	t.row("egress", egress(p.Egress)...)
 	var limits []string
 	for _, l := range p.Egress.Limits.List() {

@@ -30,11 +30,8 @@ func (m *maker) repos() {
 		}
 		g.Repos = append(g.Repos, out)
 	}
-	if !g.Gated() {
-		return
-	}
-	if g.Program = m.host.Git; g.Program == "" {
-		m.problem(fault.NotFound, "install git", "git-gate: there is no git on this host, which the gate runs")
+	if g.Gated() {
+		m.gate()
 	}
 }
 

@@ -22,6 +22,8 @@ const (
 	roleHandover = "handover"
 	roleLink     = "link"
 	roleTrial    = "trial" // of no bottle
+	roleGate     = "git"
+	roleMirror   = "git-mirror"
 )
 
 // Limits where a plan names none.

@@ -73,6 +73,7 @@ var (
 
 	_ backend.Rememberer = (*Driver)(nil)
 	_ backend.Hoarder    = (*Driver)(nil)
+	_ backend.GateHost   = (*Driver)(nil)
 )
 
 // Name implements backend.Prober.
@@ -102,11 +103,13 @@ type life struct {
 	agent   string // the containers' ids
 	sidecar string
 	link    string        // "" where the agent's container makes its own network
+	gate    string        // "" where the plan has no git gate in here
 	linked  *owner        // the link's container
 	owner   *owner        // the agent's container
 	control *lifeline     // the sidecar's container
+	gated   *gateEnd      // the git gate's; nil where there is none
 	doors   []io.Closer   // where other processes come in
-	done    chan struct{} // closed when one of the two has ended
+	done    chan struct{} // closed when one of them has ended
 	gone    sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows

@@ -117,6 +117,9 @@ func (l *life) hangUp() {
 			_ = o.outside.Close()
 		}
 	}
+	if l.gated != nil {
+		_ = l.gated.outside.Close()
+	}
 	if l.control != nil {
 		l.control.close()
 	}
@@ -136,12 +139,11 @@ func (l *life) remove(ctx context.Context) error {
 		}
 		return l.engine.Remove(ctx, l.agent)
 	})
-	work.Go(func() error {
-		if l.link == "" {
-			return nil
+	for _, one := range []string{l.link, l.gate} {
+		if one != "" {
+			work.Go(func() error { return l.engine.Remove(ctx, one) })
 		}
-		return l.engine.Remove(ctx, l.link)
-	})
+	}
 	work.Go(func() error {
 		if l.control != nil {
 			timer := time.NewTimer(sidecarPatience)

@@ -86,6 +86,9 @@ func check(p *plan.Plan) error {
 				"run bot-bottle doctor, or use another backend")
 		}
 	}
+	if err := checkGate(p); err != nil {
+		return err
+	}
 	for _, m := range p.Mounts {
 		if !filepath.IsAbs(m.HostPath) || !filepath.IsAbs(m.Path) {
 			return fault.New(fault.Invalid, "cannot mount %q at %q: both must be absolute", m.HostPath, m.Path)
@@ -148,7 +151,7 @@ func ground(l *life, p *plan.Plan, undone *undo.Stack) error {
 	return errors.Join(audit.Close(), inbox.Close())
 }
 
-// populate makes and starts both containers and waits until the bottle stands.
+// populate makes and starts the containers and waits until the bottle stands.
 func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *undo.Stack) error {
 	w, err := home(p)
 	if err != nil {
@@ -165,6 +168,10 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 		return err
 	}
 	bottled, err := d.agentImage(ctx, l.engine, p, image)
+	if err != nil {
+		return err
+	}
+	gated, err := d.gateImage(ctx, l.engine, p, program)
 	if err != nil {
 		return err
 	}
@@ -199,6 +206,7 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 		}
 		return err
 	})
+	work.Go(func() error { return d.startGate(ctx, l, p, gated, on.memory) })
 	err = work.Wait()
 	if sidecarEnd != nil {
 		var held error
@@ -327,15 +335,19 @@ func (l *life) progress(ctx context.Context, o *owner, listens bool) error {
 
 // watch ends all containers when one of them ends.
 func (l *life) watch() {
-	var link <-chan struct{} // without one, never
+	var link, gate <-chan struct{} // without one, never
 	if l.linked != nil {
 		link = l.linked.outside.CloseChan()
+	}
+	if l.gated != nil {
+		gate = l.gated.outside.CloseChan()
 	}
 	l.gone.Go(func() {
 		select {
 		case <-l.owner.outside.CloseChan():
 		case <-l.control.over:
 		case <-link:
+		case <-gate:
 		}
 		l.hangUp()
 		close(l.done)

@@ -21,7 +21,7 @@ const (
 )
 
 func features() []string {
-	return []string{FeatureProcessLimit, FeatureMemoryLimit, FeatureCPULimit, FeatureTrust}
+	return []string{FeatureProcessLimit, FeatureMemoryLimit, FeatureCPULimit, FeatureTrust, backend.FeatureGate}
 }
 
 // probeLimit bounds a look at an engine that may hang.

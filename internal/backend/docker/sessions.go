@@ -36,6 +36,13 @@ func (d *Driver) dial(h backend.Handle) (net.Conn, error) {
 
 // Operate implements backend.Operable.
 func (d *Driver) Operate(_ context.Context, h backend.Handle) (net.Conn, error) {
+	if l := d.life(h.ID); l != nil && l.control != nil {
+		c, err := l.control.outside.Open()
+		if err != nil {
+			return nil, fault.New(fault.NotFound, "cannot reach %q: it is not running", h.ID)
+		}
+		return c, nil
+	}
 	run := runOf(h)
 	if run == "" {
 		return nil, fault.New(fault.NotFound, "cannot find %q: the handle is not of this backend", h.ID)

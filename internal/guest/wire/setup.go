@@ -1,5 +1,7 @@
 package wire
 
+import "strconv"
+
 // The descriptors that a backend hands to `bot-bottle guest`.
 //
 // SetupFD is a packet socket to the owner; each message on it is one JSON value, and its end ends
@@ -35,7 +37,17 @@ const (
 	SidecarAuditLog = ProgramDir + "/audit.jsonl"
 
 	SidecarProposals = ProgramDir + "/proposals.jsonl"
+
+	// GateDir is the run's own in the git gate's container, and GateMirrors holds the mirrors, each
+	// in a directory with a number below GateSlots, as GateMirror names it. GateUser runs there.
+	GateDir     = ProgramDir + "/gate"
+	GateMirrors = ProgramDir + "/mirrors"
+	GateSlots   = 64
+	GateUser    = 65532
 )
+
+// GateMirror is where the mirror with this number is mounted.
+func GateMirror(slot int) string { return GateMirrors + "/" + strconv.Itoa(slot) }
 
 // MaxMessage bounds a message on SetupFD.
 const MaxMessage = 192 << 10
