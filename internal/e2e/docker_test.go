@@ -41,7 +41,7 @@ func needDocker(t *testing.T, w *world) {
 	w.env["DOCKER_HOST"] = "unix://" + dockerEngine.engine.Socket
 	w.env["BOT_BOTTLE_BACKEND"] = "docker"
 	w.env["BOT_BOTTLE_BASE_IMAGE"] = enginetest.Image // of the git gate; the bottles bring Dockerfiles of their own
-	w.env["BOT_BOTTLE_DOCKER_RUNTIME"] = "runc" // see needGVisor
+	w.env["BOT_BOTTLE_DOCKER_RUNTIME"] = "runc"       // see needGVisor
 	t.Cleanup(func() {
 		found, err := dockerEngine.engine.Client.List(context.Background(), "bot-bottle.identity")
 		if err != nil || len(found) > 0 {

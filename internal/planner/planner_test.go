@@ -62,7 +62,7 @@ func (w *world) host(t *testing.T) planner.Host {
 		t.Fatal(err)
 	}
 	return planner.Host{
-		Library: lib, Providers: []provider.Provider{claude.Provider{}}, UserHome: w.user, Home: w.home, Cwd: w.cwd, Git: "/usr/bin/git", Terminal: true,
+		Library: lib, Providers: []provider.Provider{claude.Provider{}}, UserHome: w.user, Home: w.home, Cwd: w.cwd, Git: "/usr/bin/git", Gate: true, Terminal: true,
 		Getenv: func(k string) (string, bool) { v, ok := w.env[k]; return v, ok },
 		Find: func(provider.Binary) (harness.Program, error) {
 			return harness.Program{HostPath: "/opt/claude", Args: []string{"/bottle/bin/claude"},

@@ -24,6 +24,7 @@ const (
 	roleTrial    = "trial" // of no bottle
 	roleGate     = "git"
 	roleMirror   = "git-mirror"
+	roleLaid     = "git-image" // what such an image is made in; it never runs
 )
 
 // Limits where a plan names none.

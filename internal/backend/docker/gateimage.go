@@ -2,6 +2,7 @@ package docker
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/engine"
@@ -57,22 +57,42 @@ func (d *Driver) gateImage(ctx context.Context, e *engine.Client, p *plan.Plan, 
 		below = image.Ref // a builder finds an image by its name
 	}
 	d.Progress("making the git gate's image %s", ref)
+	if err := d.layGate(ctx, e, p, below, ref, program, trust); err != nil {
+		return "", fmt.Errorf("cannot make the git gate's image: %w", err)
+	}
+	return ref, nil
+}
+
+// layGate lays one layer over an image: no builder is needed for that, and none waits for a registry.
+func (d *Driver) layGate(ctx context.Context, e *engine.Client, p *plan.Plan, below, ref, program string, trust []byte) error {
+	spec := base(d.Root, p.ID, roleLaid)
+	spec.Image, spec.Entrypoint, spec.HostConfig.NetworkMode, spec.HostConfig.ReadonlyRootfs = below, []string{wire.Program}, "none", false
+	id, err := e.Create(ctx, "", spec)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), unwindLimit)
+		defer cancel()
+		_ = e.Remove(limited, id) // it never ran; what stays is found by cleanup
+	}()
 	pr, pw := io.Pipe()
 	packed := make(chan error, 1)
 	go func() {
-		err := packGate(pw, below, program, trust)
+		err := packGate(pw, program, trust)
 		pw.CloseWithError(err)
 		packed <- err
 	}()
-	err = e.Build(ctx, ref, nil, map[string]string{labelRole: roleGate}, d.Getenv("BOT_BOTTLE_BUILD_NETWORK"), pr, nil)
+	err = e.PutArchive(ctx, id, "/", pr)
 	_ = pr.CloseWithError(io.ErrClosedPipe)
 	if perr := <-packed; perr != nil && !errors.Is(perr, io.ErrClosedPipe) {
 		err = perr
 	}
 	if err != nil {
-		return "", fmt.Errorf("cannot make the git gate's image: %w", err)
+		return err
 	}
-	return ref, nil
+	repo, tag, _ := strings.Cut(ref, ":")
+	return e.Commit(ctx, id, repo, tag, []string{"LABEL " + labelRole + "=" + roleGate, "ENTRYPOINT [\"" + wire.Program + "\"]"})
 }
 
 // named is the content of an image that the user has.
@@ -102,7 +122,7 @@ func (d *Driver) gateBase(ctx context.Context, e *engine.Client, ref string, i p
 
 // packGate writes what is laid over git: this program, the host's trusted certificates, and the
 // directories that volumes take their owner from.
-func packGate(to io.Writer, below, program string, trust []byte) error {
+func packGate(to io.Writer, program string, trust []byte) error {
 	f, err := os.Open(program)
 	if err != nil {
 		return fmt.Errorf("cannot read this program: %w", err)
@@ -112,30 +132,24 @@ func packGate(to io.Writer, below, program string, trust []byte) error {
 	if err != nil {
 		return fmt.Errorf("cannot read this program: %w", err)
 	}
-	user := strconv.Itoa(wire.GateUser)
-	dockerfile := "FROM " + below + "\nCOPY --chown=0:0 root /\nCOPY --chown=" + user + ":" + user + " own " + wire.ProgramDir + "/\n" +
-		"USER " + user + ":" + user + "\nENTRYPOINT [\"" + wire.Program + "\", \"gate\", \"" + wire.ContainerMode + "\"]\n"
 	w := tar.NewWriter(to)
-	file := func(name string, mode, size int64, from io.Reader) error {
-		err := w.WriteHeader(&tar.Header{Name: name, Mode: mode, Size: size})
+	dir := func(path string, mode int64, user int) error {
+		return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: path[1:] + "/", Mode: mode, Uid: user, Gid: user})
+	}
+	file := func(path string, mode, size int64, from io.Reader) error {
+		err := w.WriteHeader(&tar.Header{Name: path[1:], Mode: mode, Size: size})
 		if err == nil {
 			_, err = io.Copy(w, from)
 		}
 		return err
 	}
-	dir := func(name string, mode int64) error {
-		return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: mode})
-	}
-	owned := func(path string) string { return "own" + strings.TrimPrefix(path, wire.ProgramDir) }
 	errs := []error{
-		file("Dockerfile", 0o644, int64(len(dockerfile)), strings.NewReader(dockerfile)),
-		dir("root", 0o755), dir("root"+wire.ProgramDir, 0o755),
-		file("root"+wire.Program, 0o755, info.Size(), f),
-		file("root"+plan.CABundle, 0o644, int64(len(trust)), strings.NewReader(string(trust))),
-		dir("own", 0o755), dir(owned(wire.GateDir), 0o700), dir(owned(wire.GateMirrors), 0o755),
+		dir(wire.ProgramDir, 0o755, 0), file(wire.Program, 0o755, info.Size(), f),
+		dir("/etc/ssl", 0o755, 0), dir(plan.CADir, 0o755, 0), file(plan.CABundle, 0o644, int64(len(trust)), bytes.NewReader(trust)),
+		dir(wire.GateDir, 0o700, wire.GateUser), dir(wire.GateMirrors, 0o755, 0),
 	}
 	for slot := range wire.GateSlots {
-		errs = append(errs, dir(owned(wire.GateMirror(slot)), 0o700))
+		errs = append(errs, dir(wire.GateMirror(slot), 0o700, wire.GateUser))
 	}
 	return errors.Join(append(errs, w.Close())...)
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // HasImage tells whether an image is there.
@@ -57,6 +58,26 @@ func (c *Client) RemoveImage(ctx context.Context, ref string) error {
 		return nil
 	}
 	return err
+}
+
+// PutArchive unpacks a tar stream into a container, which need not run, with its owners and modes.
+func (c *Client) PutArchive(ctx context.Context, id, dir string, tar io.Reader) error {
+	base, err := c.base(ctx)
+	if err != nil {
+		return err
+	}
+	resp, err := c.send(ctx, http.MethodPut, base+"/containers/"+id+"/archive?path="+url.QueryEscape(dir), tar, "application/x-tar")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	return errors.Join(err, resp.Body.Close())
+}
+
+// Commit makes an image of what a container has been given. Changes are lines of a Dockerfile.
+func (c *Client) Commit(ctx context.Context, id, repo, tag string, changes []string) error {
+	query := url.Values{"container": {id}, "repo": {repo}, "tag": {tag}, "changes": {strings.Join(changes, "\n")}}
+	return c.call(ctx, http.MethodPost, "/commit?"+query.Encode(), nil, nil)
 }
 
 // ImportImage makes an image of one layer from a tar stream. Changes are lines of a Dockerfile.
