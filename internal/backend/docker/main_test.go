@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 			os.Exit(guest.Main(os.Args[2:]))
 		case "sidecar":
 			os.Exit(testSidecar())
+		case callsMode:
+			os.Exit(makeCalls())
 		}
 	}
 	var with []enginetest.Runtime
