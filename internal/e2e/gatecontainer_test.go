@@ -247,7 +247,18 @@ git commit -q --allow-empty -m mine && git push -q origin HEAD:refs/heads/$b/x-$
 	if got := len(w.mirrorVolumes()); got != 1 {
 		t.Errorf("there are %d volumes of mirrors", got)
 	}
-	w.clean("--preserved")
+	if r := w.clean(); strings.Contains(r.out, "mirror") || strings.Contains(r.out, "git") || len(w.mirrorVolumes()) != 1 {
+		t.Errorf("cleanup takes what the next start needs: %s", r.out)
+	}
+	r := w.clean("--preserved")
+	for _, want := range []string{"volume with the mirror of ssh://" + up.Host, "bot-bottle-git:", "bot-bottle-git-base:"} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("cleanup says nothing of %q:\n%s", want, r.out)
+		}
+	}
+	if got := w.mirrorVolumes(); len(got) != 0 {
+		t.Errorf("left in the engine: %q", got)
+	}
 }
 
 // mirrorVolumes are those of this world's home.

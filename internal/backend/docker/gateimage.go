@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
@@ -25,6 +26,15 @@ const (
 	gateBaseRepo = "bot-bottle-git-base"
 )
 
+// Labels of the image that holds this program on top of git.
+const (
+	labelProgram = "bot-bottle.program" // the build of this program
+	labelBase    = "bot-bottle.base"    // what is below
+)
+
+// content is an image's name, and what tells that it is another.
+type content struct{ name, id string }
+
 // gateImage makes, once for each build of this program, what the git gate's container runs; "" where
 // the plan has none in here.
 func (d *Driver) gateImage(ctx context.Context, e *engine.Client, p *plan.Plan, program string) (string, error) {
@@ -37,34 +47,38 @@ func (d *Driver) gateImage(ctx context.Context, e *engine.Client, p *plan.Plan, 
 		return "", err
 	}
 	image := p.Git.Image
-	below := image.Ref
-	if below == "" {
-		below = gateBaseRepo + ":" + imageTag(image)
-	} else if below, err = named(ctx, e, image.Ref); err != nil {
+	below := content{name: image.Ref}
+	if image.Ref != "" {
+		below.id, err = named(ctx, e, image.Ref)
+	} else {
+		below.id = imageTag(image)
+		below.name = d.reference(gateBaseRepo, below.id)
+	}
+	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(below + "\x00" + tag))
-	ref := gateRepo + ":" + hex.EncodeToString(sum[:8])
-	there, err := e.HasImage(ctx, ref)
+	sum := sha256.Sum256([]byte(below.id + "\x00" + tag))
+	above := content{id: hex.EncodeToString(sum[:8])}
+	above.name = d.reference(gateRepo, above.id)
+	there, err := d.haveImage(ctx, e, gateRepo, above.id)
 	if err != nil || there {
-		return ref, err
+		return above.name, err
 	}
 	if image.Ref == "" {
 		if err := d.gateBase(ctx, e, below, image); err != nil {
 			return "", err
 		}
-	} else {
-		below = image.Ref // a builder finds an image by its name
 	}
-	d.Progress("making the git gate's image %s", ref)
-	if err := d.layGate(ctx, e, p, below, ref, program, trust); err != nil {
+	d.Progress("making the git gate's image %s", above.name)
+	labels := map[string]string{labelRole: roleGate, labelProgram: tag, labelBase: below.id}
+	if err := d.layGate(ctx, e, p, below.name, above.name, labels, program, trust); err != nil {
 		return "", fmt.Errorf("cannot make the git gate's image: %w", err)
 	}
-	return ref, nil
+	return above.name, nil
 }
 
 // layGate lays one layer over an image: no builder is needed for that, and none waits for a registry.
-func (d *Driver) layGate(ctx context.Context, e *engine.Client, p *plan.Plan, below, ref, program string, trust []byte) error {
+func (d *Driver) layGate(ctx context.Context, e *engine.Client, p *plan.Plan, below, ref string, labels map[string]string, program string, trust []byte) error {
 	spec := base(d.Root, p.ID, roleLaid)
 	spec.Image, spec.Entrypoint, spec.HostConfig.NetworkMode, spec.HostConfig.ReadonlyRootfs = below, []string{wire.Program}, "none", false
 	id, err := e.Create(ctx, "", spec)
@@ -92,13 +106,17 @@ func (d *Driver) layGate(ctx context.Context, e *engine.Client, p *plan.Plan, be
 		return err
 	}
 	repo, tag, _ := strings.Cut(ref, ":")
-	return e.Commit(ctx, id, repo, tag, []string{"LABEL " + labelRole + "=" + roleGate, "ENTRYPOINT [\"" + wire.Program + "\"]"})
+	changes := []string{"ENTRYPOINT [\"" + wire.Program + "\"]"}
+	for name, value := range labels {
+		changes = append(changes, "LABEL "+name+"="+value)
+	}
+	return e.Commit(ctx, id, repo, tag, changes)
 }
 
 // named is the content of an image that the user has.
 func named(ctx context.Context, e *engine.Client, ref string) (string, error) {
 	id, err := e.ImageID(ctx, ref)
-	if err == nil && id == "" {
+	if engine.IsStatus(err, http.StatusNotFound) {
 		err = fault.WithHint(fault.New(fault.NotFound, "there is no image %q for the git gate", ref),
 			"pull it, or take BOT_BOTTLE_GIT_IMAGE out of the environment")
 	}
@@ -106,14 +124,14 @@ func named(ctx context.Context, e *engine.Client, ref string) (string, error) {
 }
 
 // gateBase installs git in an image, unless that was done.
-func (d *Driver) gateBase(ctx context.Context, e *engine.Client, ref string, i plan.Image) error {
-	there, err := e.HasImage(ctx, ref)
+func (d *Driver) gateBase(ctx context.Context, e *engine.Client, base content, i plan.Image) error {
+	there, err := d.haveImage(ctx, e, gateBaseRepo, base.id)
 	if err != nil || there {
 		return err
 	}
-	d.Progress("building the image %s, which has the git of the git gate; the first time takes a while", ref)
+	d.Progress("building the image %s, which has the git of the git gate; the first time takes a while", base.name)
 	said := &lines{tell: func(line string) { d.Progress("  %s", line) }}
-	if err := d.build(ctx, e, ref, i, said); err != nil {
+	if err := d.build(ctx, e, base.name, i, said); err != nil {
 		return fault.WithHint(fault.New(fault.Unavailable, "cannot build the image of the git gate: %w", err),
 			"name an image with git in BOT_BOTTLE_GIT_IMAGE, or a base that is there in BOT_BOTTLE_BASE_IMAGE; on Linux BOT_BOTTLE_GIT_GATE=host needs no image and runs this machine's git")
 	}

@@ -31,7 +31,7 @@ func (d *Driver) images(ctx context.Context, e *engine.Client) (named map[string
 		}
 		for _, t := range tags {
 			t = strings.TrimPrefix(t, "localhost/") // Podman's word for no registry
-			if repo, _, _ := strings.Cut(t, ":"); (repo == agentRepo || repo == sidecarRepo) && strings.HasSuffix(t, d.suffix()) {
+			if repo, _, _ := strings.Cut(t, ":"); slices.Contains([]string{agentRepo, sidecarRepo, gateRepo, gateBaseRepo}, repo) && strings.HasSuffix(t, d.suffix()) {
 				named[t] = i
 			}
 		}
@@ -72,6 +72,8 @@ func (d *Driver) Surplus(ctx context.Context, stays func(instance.ID) bool, all 
 			return nil, err
 		}
 		needed[own] = true
+		_, tag, _ := strings.Cut(own, ":")
+		maps.Copy(needed, d.neededByGates(named, strings.TrimSuffix(tag, d.suffix())))
 	}
 	used, err := d.imagesOf(ctx, e, stays)
 	if err != nil {
@@ -81,19 +83,35 @@ func (d *Driver) Surplus(ctx context.Context, stays func(instance.ID) bool, all 
 		if needed[ref] || used[named[ref].ID] {
 			continue
 		}
-		what := "image of an agent that no run needs"
-		if strings.HasPrefix(ref, sidecarRepo+":") {
-			what = "image of the sidecar, of another build of this program"
+		found = append(found, backend.Surplus{Name: ref, What: describe(ref, all), Bytes: named[ref].Size})
+	}
+	if all {
+		volumes, err := d.idleMirrors(ctx, e)
+		if err != nil {
+			return nil, err
 		}
-		if all {
-			what = "image, made again by the next start that needs it"
-		}
-		found = append(found, backend.Surplus{Name: ref, What: what, Bytes: named[ref].Size})
+		found = append(found, volumes...)
 	}
 	for _, i := range nameless {
 		found = append(found, backend.Surplus{Name: i.ID, What: "image that a newer build has replaced", Bytes: i.Size})
 	}
 	return found, nil
+}
+
+// describe says in words what an image is that no run needs.
+func describe(ref string, all bool) string {
+	repo, _, _ := strings.Cut(ref, ":")
+	switch {
+	case all:
+		return "image, made again by the next start that needs it"
+	case repo == sidecarRepo:
+		return "image of the sidecar, of another build of this program"
+	case repo == gateRepo:
+		return "image of the git gate, of another build of this program"
+	case repo == gateBaseRepo:
+		return "image with git that no git gate needs"
+	}
+	return "image of an agent that no run needs"
 }
 
 // imagesOf are what the containers of runs that stay are made of.
@@ -157,6 +175,10 @@ func (d *Driver) Discard(ctx context.Context, surplus []backend.Surplus) error {
 		}
 		if strings.HasPrefix(s.What, "container") {
 			err = e.Remove(ctx, s.Name)
+		} else if strings.HasPrefix(s.What, mirrorWord) {
+			if err = e.RemoveVolume(ctx, s.Name); engine.IsStatus(err, http.StatusConflict) {
+				continue
+			}
 		} else if err = e.RemoveImage(ctx, s.Name); engine.IsStatus(err, http.StatusConflict) {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -154,6 +155,17 @@ type Volume struct {
 func (c *Client) Volumes(ctx context.Context, labels ...string) ([]Volume, error) {
 	var found struct{ Volumes []Volume }
 	err := c.call(ctx, http.MethodGet, "/volumes?"+byLabels(labels), nil, &found)
+	return found.Volumes, err
+}
+
+// IdleVolumes finds those of them that no container has.
+func (c *Client) IdleVolumes(ctx context.Context, labels ...string) ([]Volume, error) {
+	raw, err := json.Marshal(map[string][]string{"label": labels, "dangling": {"true"}})
+	if err != nil {
+		return nil, err
+	}
+	var found struct{ Volumes []Volume }
+	err = c.call(ctx, http.MethodGet, "/volumes?filters="+url.QueryEscape(string(raw)), nil, &found)
 	return found.Volumes, err
 }
 
