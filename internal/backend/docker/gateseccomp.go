@@ -49,7 +49,7 @@ type seccompRule struct {
 type seccompArgument struct {
 	Index    uint   `json:"index"`
 	Value    uint64 `json:"value"`
-	ValueTwo uint64 `json:"valueTwo"`
+	ValueTwo uint64 `json:"valueTwo"` // what a masked one has to be
 	Op       string `json:"op"`
 }
 
@@ -69,15 +69,15 @@ const (
 
 // gateSeccomp is the profile as an engine takes it.
 func gateSeccomp() string {
-	rule := func(name, op string, value, two uint64) seccompRule {
-		return seccompRule{Names: []string{name}, Action: seccompAllow, Args: []seccompArgument{{Value: value, ValueTwo: two, Op: op}}}
+	rule := func(name, op string, value uint64) seccompRule {
+		return seccompRule{Names: []string{name}, Action: seccompAllow, Args: []seccompArgument{{Value: value, Op: op}}}
 	}
 	absent := uint(linuxENOSYS) // its flags cannot be seen: fall back to clone
 	p := seccompProfile{DefaultAction: seccompErrno, Syscalls: []seccompRule{
 		{Names: strings.Fields(gateCalls), Action: seccompAllow},
-		rule("clone", seccompMasked, linuxNewOnes, 0),
+		rule("clone", seccompMasked, linuxNewOnes),
 		{Names: []string{"clone3"}, Action: seccompErrno, ErrnoRet: &absent},
-		rule("socket", seccompEqual, linuxUnix, 0), rule("socket", seccompEqual, linuxIPv4, 0), rule("socket", seccompEqual, linuxIPv6, 0),
+		rule("socket", seccompEqual, linuxUnix), rule("socket", seccompEqual, linuxIPv4), rule("socket", seccompEqual, linuxIPv6),
 	}}
 	raw, err := json.Marshal(p)
 	if err != nil { // strings and numbers always marshal

@@ -167,11 +167,7 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 	if err != nil {
 		return err
 	}
-	bottled, err := d.agentImage(ctx, l.engine, p, image)
-	if err != nil {
-		return err
-	}
-	gated, err := d.gateImage(ctx, l.engine, p, program)
+	bottled, gated, err := d.madeOf(ctx, l.engine, p, program, image)
 	if err != nil {
 		return err
 	}
@@ -235,6 +231,14 @@ func (d *Driver) own(ctx context.Context, e *engine.Client) (program, image stri
 	}
 	image, err = d.sidecarImage(ctx, e, program)
 	return program, image, err
+}
+
+// madeOf are the images of the agent's container and of the git gate's, "" where there is none.
+func (d *Driver) madeOf(ctx context.Context, e *engine.Client, p *plan.Plan, program, own string) (agent, gate string, err error) {
+	if agent, err = d.agentImage(ctx, e, p, own); err == nil {
+		gate, err = d.gateImage(ctx, e, p, program)
+	}
+	return agent, gate, err
 }
 
 func (d *Driver) startAgent(ctx context.Context, l *life, spec engine.Container, said *tail) (conn net.Conn, err error) {
