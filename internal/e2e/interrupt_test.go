@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -65,15 +67,27 @@ func TestAStartThatIsInterruptedEndsWith130(t *testing.T) {
 			}, args...)
 		})
 	}
-	t.Run("docker/build", func(t *testing.T) {
-		w := newWorld(t, standin.Config{})
-		needDocker(t, w)
-		w.env["BOT_BOTTLE_BUILD_NETWORK"] = "none"
-		file := filepath.Join(w.dir, "image", "Dockerfile")
-		w.file(file, "FROM "+enginetest.Image+"\nRUN echo is-building; exec sleep 100000\n", 0o644)
-		w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+file+"}\n", claude.Host)
-		before := len(listed(t))
-		w.endsInterrupted(func() bool { return len(listed(t)) > before }, args...)
-		eventually(t, "the build's container is gone", func() bool { return len(listed(t)) <= before })
+	for builder, choice := range map[string]string{"BuildKit": "1", "the classic builder": "0"} {
+		t.Run("docker/"+builder, func(t *testing.T) {
+			w := newWorld(t, standin.Config{})
+			needDocker(t, w)
+			w.env["BOT_BOTTLE_BUILD_NETWORK"] = "none"
+			w.env["DOCKER_BUILDKIT"] = choice
+			file, step := filepath.Join(w.dir, "image", "Dockerfile"), "10000"+choice
+			w.file(file, "FROM "+enginetest.Image+"\nRUN echo is-building; exec sleep "+step+"\n", 0o644)
+			w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+file+"}\n", claude.Host)
+			runs := func() bool { return anyProcess("sleep\x00" + step + "\x00") }
+			w.endsInterrupted(runs, args...)
+			eventually(t, "the build's step is gone", func() bool { return !runs() })
+		})
+	}
+}
+
+// anyProcess finds a process of this machine by its whole command line.
+func anyProcess(line string) bool {
+	found, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	return slices.ContainsFunc(found, func(name string) bool {
+		raw, _ := os.ReadFile(name) // one that has just ended is not the one
+		return string(raw) == line
 	})
 }

@@ -63,9 +63,10 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/sidecar/fence":   contracts,
 		"internal/store":           contracts,
 
-		"internal/login":                 services,
-		"internal/backend/docker/engine": services,
-		"internal/backend/session":       services,
+		"internal/login":                   services,
+		"internal/backend/docker/engine":   services,
+		"internal/backend/docker/registry": services,
+		"internal/backend/session":         services,
 
 		"internal/guest/session":      services,
 		"internal/provider/harness":   services,
@@ -79,6 +80,7 @@ func table() map[string]layer { //nolint:funlen // one line for each package
 		"internal/service/supervise":  services,
 		"internal/sidecar/control":    services,
 
+		"internal/backend/docker/build":  joiners,
 		"internal/gate":                  joiners,
 		"internal/gate/gatetest":         services,
 		"internal/guest":                 joiners,

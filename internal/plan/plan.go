@@ -246,9 +246,10 @@ type Capability struct {
 type Image struct {
 	Ref string `json:"ref,omitempty"` // an image that is there already
 	// Dockerfile is the text that it is built from, with Args; Context the directory that it may
-	// copy from, "" for none.
+	// copy from, "" for none; Name its file there.
 	Dockerfile string            `json:"dockerfile,omitempty"`
 	Context    string            `json:"context,omitempty"`
+	Name       string            `json:"name,omitempty"`
 	Args       map[string]string `json:"args,omitempty"`
 }
 

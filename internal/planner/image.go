@@ -60,6 +60,9 @@ func (m *maker) image() (bool, error) {
 				"agent_provider.dockerfile is relative to the current directory")
 		}
 		text, from, p.Image.Context = string(raw), file, context
+		if context != "" {
+			p.Image.Name = filepath.Base(file)
+		}
 	}
 	if text == "" {
 		p.Image.Context = ""

@@ -41,7 +41,7 @@ func TestWhatABottleIsMadeOf(t *testing.T) {
 		t.Errorf("arguments: %v", p.Image.Args)
 	}
 	w.write(t, filepath.Join(w.cwd, "Dockerfile"), "FROM manifest")
-	if p := made(w, "docker"); p.Image.Dockerfile != "FROM manifest" || p.Image.Context != w.cwd {
+	if p := made(w, "docker"); p.Image.Dockerfile != "FROM manifest" || p.Image.Context != w.cwd || p.Image.Name != "Dockerfile" {
 		t.Errorf("the manifest's: %+v", p.Image)
 	}
 	w.write(t, filepath.Join(state, "Dockerfile"), "FROM run")

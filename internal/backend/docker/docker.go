@@ -90,7 +90,13 @@ func (d *Driver) engine() (*engine.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.client = engine.New(socket)
+	client := engine.New(socket)
+	if version := d.Getenv("DOCKER_API_VERSION"); version != "" {
+		if err := client.Pin(version); err != nil {
+			return nil, err
+		}
+	}
+	d.client = client
 	return d.client, nil
 }
 

@@ -93,17 +93,6 @@ func TestTheImageTagFollowsTheTextAndTheArguments(t *testing.T) {
 	}
 }
 
-func TestABuildCannotDriveTheTerminal(t *testing.T) {
-	var said []string
-	l := &lines{tell: func(s string) { said = append(said, s) }}
-	for _, part := range []string{"one\ntw", "o \x1b]0;evil\x07\n", "\n\u009bthree\n", "\x1b[91mred\x1b[0m\n"} {
-		_, _ = l.Write([]byte(part))
-	}
-	if got := strings.Join(said, "|"); got != "one|two ?]0;evil?|?three|red" {
-		t.Errorf("%q", got)
-	}
-}
-
 // TestComposesLabels are those by which Compose 2.40 finds the projects, services and volumes that its ls,
 // ps, logs, top, stop and down are about; it was run against a bottle.
 func TestComposesLabels(t *testing.T) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -189,29 +190,43 @@ func (c *Client) Wait(ctx context.Context, id, condition string) (int, error) {
 // Attach takes over the standard streams of a container that is not running yet. What the
 // container says on its standard error goes to errs as it is read.
 func (c *Client) Attach(ctx context.Context, id string, errs io.Writer) (net.Conn, error) {
-	base, err := c.base(ctx)
+	raw, reader, err := c.hijack(ctx, "/containers/"+id+"/attach?stream=1&stdin=1&stdout=1&stderr=1", "tcp", nil)
 	if err != nil {
-		return nil, err
-	}
-	var d net.Dialer
-	raw, err := d.DialContext(ctx, "unix", c.socket)
-	if err != nil {
-		return nil, c.unreachable(err)
-	}
-	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	reader := bufio.NewReader(raw)
-	err = hijack(raw, reader, base+"/containers/"+id+"/attach?stream=1&stdin=1&stdout=1&stderr=1")
-	if err != nil {
-		_ = raw.Close()
 		return nil, err
 	}
 	return &streams{Conn: raw, from: reader, errs: errs}, nil
 }
 
-func hijack(raw net.Conn, reader *bufio.Reader, path string) error {
-	_, err := fmt.Fprintf(raw, "POST %s HTTP/1.1\r\nHost: engine\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n", path)
+// hijack makes a request after whose answer the connection speaks another protocol. What was
+// read of that already is in the reader.
+func (c *Client) hijack(ctx context.Context, path, protocol string, head http.Header) (net.Conn, *bufio.Reader, error) {
+	base, err := c.base(ctx)
 	if err != nil {
+		return nil, nil, err
+	}
+	var d net.Dialer
+	raw, err := d.DialContext(ctx, "unix", c.socket)
+	if err != nil {
+		return nil, nil, c.unreachable(err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	reader := bufio.NewReader(raw)
+	if err := upgrade(raw, reader, base+path, protocol, head); err != nil {
+		_ = raw.Close()
+		return nil, nil, err
+	}
+	return raw, reader, nil
+}
+
+func upgrade(raw net.Conn, reader *bufio.Reader, path, protocol string, head http.Header) error {
+	var ask bytes.Buffer
+	fmt.Fprintf(&ask, "POST %s HTTP/1.1\r\nHost: engine\r\nConnection: Upgrade\r\nUpgrade: %s\r\nContent-Length: 0\r\n", path, protocol)
+	if err := head.Write(&ask); err != nil {
+		return err
+	}
+	ask.WriteString("\r\n")
+	if _, err := raw.Write(ask.Bytes()); err != nil {
 		return err
 	}
 	resp, err := http.ReadResponse(reader, &http.Request{Method: http.MethodPost})

@@ -1,8 +1,10 @@
 // Package engine speaks the part of the Docker Engine API that a bottle needs, version 1.41
 // (Docker 20.10) and newer, over a unix socket; Podman's compatible socket answers it too.
 //
-// Its one rule: it knows calls and their shapes and no bottle. The official client is not used: it
-// brings tracing and 5 MB for the dozen calls below, and of those it makes none simpler.
+// Its one rule: it knows calls and their shapes and no bottle. The official client is not used: the
+// packages below it compile regular expressions as they are loaded (go-digest, distribution's
+// reference), which each face of the program would pay at its start, with 1.6 to 2.2 ms of 7.6 for
+// `version`, so with some 5 ms for a bottle.
 package engine
 
 import (
@@ -22,7 +24,8 @@ import (
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 )
 
-// The API versions that were tried; an engine is spoken to in the newest that both know.
+// The API versions that were tried; an engine is spoken to in the newest that both know, and one that
+// knows only newer ones in the oldest of its own.
 const (
 	oldest = 41
 	newest = 47
@@ -33,8 +36,9 @@ type Client struct {
 	socket string
 	http   *http.Client
 
-	mu      sync.Mutex // guards version
+	mu      sync.Mutex // guards what follows
 	version string     // such as "/v1.41"; "" before the first call
+	pinned  bool       // the version is the user's choice
 }
 
 // New makes a client of the engine behind a unix socket; it touches nothing.
@@ -67,6 +71,15 @@ func IsStatus(err error, status int) bool {
 	return errors.As(err, &e) && e.Status == status
 }
 
+// ping asks the engine what it is.
+func (c *Client) ping(ctx context.Context) (http.Header, error) {
+	resp, err := c.send(ctx, http.MethodGet, "/_ping", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Header, resp.Body.Close()
+}
+
 // base negotiates the version once.
 func (c *Client) base(ctx context.Context) (string, error) {
 	c.mu.Lock()
@@ -74,15 +87,13 @@ func (c *Client) base(ctx context.Context) (string, error) {
 	if c.version != "" {
 		return c.version, nil
 	}
-	resp, err := c.send(ctx, http.MethodGet, "/_ping", nil, "")
+	head, err := c.ping(ctx)
 	if err != nil {
 		return "", err
 	}
-	_ = resp.Body.Close()
-	said := resp.Header.Get("Api-Version")
-	major, minor, _ := strings.Cut(said, ".")
-	n, err := strconv.Atoi(minor)
-	if err != nil || major != "1" || n < oldest {
+	said := head.Get("Api-Version")
+	n, ok := minor(said)
+	if !ok || n < oldest {
 		return "", fault.WithHint(fault.New(fault.Unsupported, "the engine on %s speaks API version %q, older than 1.%d", c.socket, said, oldest),
 			"update it: Docker Engine 20.10 is the oldest that is supported")
 	}
@@ -90,14 +101,55 @@ func (c *Client) base(ctx context.Context) (string, error) {
 	return c.version, nil
 }
 
+// minor of a version "1.N".
+func minor(version string) (int, bool) {
+	rest, ok := strings.CutPrefix(version, "1.")
+	n, err := strconv.Atoi(rest)
+	return n, ok && err == nil
+}
+
+// Pin chooses the API's version, as DOCKER_API_VERSION does for docker.
+func (c *Client) Pin(version string) error {
+	n, ok := minor(strings.TrimPrefix(version, "v"))
+	if !ok || n < oldest {
+		return fault.WithHint(fault.New(fault.Invalid, "cannot speak version %q of the engine's API: 1.%d is the oldest", version, oldest),
+			"take DOCKER_API_VERSION out of the environment, so that the engine is asked")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.version, c.pinned = "/v1."+strconv.Itoa(n), true
+	return nil
+}
+
+// outgrown looks whether the engine refused our version as older than all that it knows, and takes
+// the oldest of its own then; it was not tried, and nearer to what was tried than any other.
+func (c *Client) outgrown(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.Status != http.StatusBadRequest {
+		return false
+	}
+	_, after, found := strings.Cut(e.Message, "Minimum supported API version is ")
+	word, _, _ := strings.Cut(after, ",")
+	n, ok := minor(strings.TrimSpace(word))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !found || !ok || n <= newest || c.pinned {
+		return false
+	}
+	now := "/v1." + strconv.Itoa(n)
+	changed := c.version != now
+	c.version = now
+	return changed
+}
+
 // send makes one request and turns a refusal into an *Error.
-func (c *Client) send(ctx context.Context, method, path string, body io.Reader, kind string) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader, head http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://engine"+path, body)
 	if err != nil {
 		return nil, err
 	}
-	if kind != "" {
-		req.Header.Set("Content-Type", kind)
+	if head != nil {
+		req.Header = head
 	}
 	resp, err := c.http.Do(req)
 	if err != nil && ctx.Err() != nil { // the client tells the cause, which a caller does not look for
@@ -132,26 +184,38 @@ func refusal(resp *http.Response) error {
 	}
 	if json.Unmarshal(raw, &said) != nil || said.Message == "" {
 		said.Message = resp.Status
+		if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind == "text/plain" && len(raw) > 0 { // not a page of HTML
+			line, _, _ := strings.Cut(strings.TrimSpace(string(raw)), "\n")
+			said.Message += ": " + line[:min(len(line), 200)]
+		}
 	}
 	return &Error{Status: resp.StatusCode, Message: said.Message}
 }
 
 // call makes a request with a JSON body, or none, and decodes the answer into out, or ignores it.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	err := c.once(ctx, method, path, in, out)
+	if c.outgrown(err) {
+		err = c.once(ctx, method, path, in, out)
+	}
+	return err
+}
+
+func (c *Client) once(ctx context.Context, method, path string, in, out any) error {
 	base, err := c.base(ctx)
 	if err != nil {
 		return err
 	}
 	var body io.Reader
-	kind := ""
+	var head http.Header
 	if in != nil {
 		raw, err := json.Marshal(in)
 		if err != nil {
 			return err
 		}
-		body, kind = bytes.NewReader(raw), "application/json"
+		body, head = bytes.NewReader(raw), http.Header{"Content-Type": {"application/json"}}
 	}
-	resp, err := c.send(ctx, method, base+path, body, kind)
+	resp, err := c.send(ctx, method, base+path, body, head)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 )
@@ -62,11 +63,18 @@ func usual(getenv Getenv) []string {
 	return append(all, "/run/podman/podman.sock")
 }
 
+// local takes the path out of an address; as for docker it is what stands there, with every
+// character that a URL would give another meaning.
 func local(host, why string) (string, error) {
-	u, err := url.Parse(host)
-	if err == nil && u.Scheme == "unix" && filepath.IsAbs(u.Path) {
-		return u.Path, nil
+	path, unix := strings.CutPrefix(host, "unix://")
+	switch {
+	case unix && filepath.IsAbs(path):
+		return path, nil
+	case unix:
+		return "", fault.WithHint(fault.New(fault.Invalid, "%s names the socket %q, which is not an absolute path", why, path),
+			"an address has three slashes: unix:///run/docker.sock")
 	}
+	u, _ := url.Parse(host)
 	return "", fault.WithHint(fault.New(fault.Unsupported, "%s names an engine that is not on this machine: %s", why, scheme(u)),
 		"a bottle's home and sidecar are on this machine: name a unix:// socket")
 }

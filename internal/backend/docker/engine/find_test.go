@@ -54,10 +54,21 @@ func TestFind(t *testing.T) {
 			t.Errorf("%q, %v", got, err)
 		}
 	})
+	t.Run("a path is taken as it stands there", func(t *testing.T) {
+		if got, err := find(map[string]string{"DOCKER_HOST": "unix:///a b/%41?x#y"}); err != nil || got != "/a b/%41?x#y" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
+	t.Run("and has to be absolute", func(t *testing.T) {
+		if got, err := find(map[string]string{"DOCKER_HOST": "unix://docker.sock"}); !fault.Is(err, fault.Invalid) || got != "" {
+			t.Errorf("%q, %v", got, err)
+		}
+	})
 	t.Run("another machine is refused, and its password not told", func(t *testing.T) {
-		_, err := find(map[string]string{"DOCKER_HOST": "tcp://user:hush@192.0.2.7:2376"})
-		if !fault.Is(err, fault.Unsupported) || strings.Contains(err.Error(), "hush") {
-			t.Error(err)
+		for _, host := range []string{"tcp://user:hush@192.0.2.7:2376", "ssh://hush@192.0.2.7", "npipe:////./pipe/hush", "%zz://hush"} {
+			if _, err := find(map[string]string{"DOCKER_HOST": host}); !fault.Is(err, fault.Unsupported) || strings.Contains(err.Error(), "hush") {
+				t.Error(err)
+			}
 		}
 	})
 	t.Run("then podman's socket of this user", func(t *testing.T) {

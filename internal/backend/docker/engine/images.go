@@ -111,7 +111,7 @@ func (c *Client) progress(ctx context.Context, path string, tar io.Reader, said 
 	if err != nil {
 		return err
 	}
-	resp, err := c.send(ctx, http.MethodPost, base+path, tar, "application/x-tar")
+	resp, err := c.send(ctx, http.MethodPost, base+path, tar, http.Header{"Content-Type": {"application/x-tar"}})
 	if err != nil {
 		return err
 	}
