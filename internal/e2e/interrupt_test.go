@@ -73,7 +73,7 @@ func TestAStartThatIsInterruptedEndsWith130(t *testing.T) {
 			needDocker(t, w)
 			w.env["BOT_BOTTLE_BUILD_NETWORK"] = "none"
 			w.env["DOCKER_BUILDKIT"] = choice
-			file, step := filepath.Join(w.dir, "image", "Dockerfile"), "10000"+choice
+			file, step := filepath.Join(w.dir, "image", "Dockerfile"), "7654321"+choice
 			w.file(file, "FROM "+enginetest.Image+"\nRUN echo is-building; exec sleep "+step+"\n", 0o644)
 			w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+file+"}\n", claude.Host)
 			runs := func() bool { return anyProcess("sleep\x00" + step + "\x00") }
