@@ -42,19 +42,13 @@ func (d *Driver) agentImage(ctx context.Context, e *engine.Client, p *plan.Plan,
 	}
 	d.Progress("building the image %s; the first time takes a while", ref)
 	began := time.Now()
-	err := build.Make(ctx, e, d.Getenv, build.Request{
-		Tag: ref, Dockerfile: p.Image.Dockerfile, Dir: p.Image.Context, Name: p.Image.Name,
-		Args: p.Image.Args, Labels: map[string]string{labelRole: roleAgent}, Network: d.Getenv("BOT_BOTTLE_BUILD_NETWORK"),
-	}, func(line string) { d.Progress("%s", line) })
+	err := d.build(ctx, e, ref, p.Image)
 	if ctx.Err() != nil {
 		return "", err
 	}
 	if err != nil {
-		hint := fault.HintOf(err)
-		if hint == "" {
-			hint = "mend the Dockerfile, or name an image that is there in BOT_BOTTLE_IMAGE, or its base in BOT_BOTTLE_BASE_IMAGE"
-		}
-		return "", fault.WithHint(fault.New(fault.Invalid, "cannot build the image of %q: %w", p.ID, err), "%s", hint)
+		return "", hinted(fault.New(fault.Invalid, "cannot build the image of %q: %w", p.ID, err),
+			"mend the Dockerfile, or name an image that is there in BOT_BOTTLE_IMAGE, or its base in BOT_BOTTLE_BASE_IMAGE")
 	}
 	if took := time.Since(began); took > time.Second {
 		d.Progress("built in %s", took.Round(100*time.Millisecond))
@@ -70,4 +64,20 @@ func imageTag(i plan.Image) string {
 		fmt.Fprintf(sum, "%s=%s\x00", name, i.Args[name])
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8])
+}
+
+// build makes an image and tells its steps.
+func (d *Driver) build(ctx context.Context, e *engine.Client, ref string, i plan.Image) error {
+	return build.Make(ctx, e, d.Getenv, build.Request{
+		Tag: ref, Dockerfile: i.Dockerfile, Dir: i.Context, Name: i.Name,
+		Args: i.Args, Labels: map[string]string{labelRole: roleAgent}, Network: d.Getenv("BOT_BOTTLE_BUILD_NETWORK"),
+	}, func(line string) { d.Progress("%s", line) })
+}
+
+// hinted adds what may be done about an error, where nothing more exact is known.
+func hinted(err error, hint string) error {
+	if fault.HintOf(err) != "" {
+		return err
+	}
+	return fault.WithHint(err, "%s", hint)
 }

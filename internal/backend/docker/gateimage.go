@@ -130,9 +130,8 @@ func (d *Driver) gateBase(ctx context.Context, e *engine.Client, base content, i
 		return err
 	}
 	d.Progress("building the image %s, which has the git of the git gate; the first time takes a while", base.name)
-	said := &lines{tell: func(line string) { d.Progress("  %s", line) }}
-	if err := d.build(ctx, e, base.name, i, said); err != nil {
-		return fault.WithHint(fault.New(fault.Unavailable, "cannot build the image of the git gate: %w", err),
+	if err := d.build(ctx, e, base.name, i); err != nil {
+		return hinted(fault.New(fault.Unavailable, "cannot build the image of the git gate: %w", err),
 			"name an image with git in BOT_BOTTLE_GIT_IMAGE, or a base that is there in BOT_BOTTLE_BASE_IMAGE; on Linux BOT_BOTTLE_GIT_GATE=host needs no image and runs this machine's git")
 	}
 	return nil

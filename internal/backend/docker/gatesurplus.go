@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/bot-bottle/bot-bottle/internal/backend"
+	"github.com/bot-bottle/bot-bottle/internal/backend/docker/build"
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/engine"
 )
 
@@ -32,7 +33,7 @@ func (d *Driver) idleMirrors(ctx context.Context, e *engine.Client) ([]backend.S
 	}
 	var idle []backend.Surplus
 	for _, v := range volumes {
-		idle = append(idle, backend.Surplus{Name: v.Name, What: mirrorWord + printable(v.Labels[labelRemote])})
+		idle = append(idle, backend.Surplus{Name: v.Name, What: mirrorWord + build.Printable(v.Labels[labelRemote])})
 	}
 	return idle, nil
 }

@@ -35,7 +35,7 @@ func (s *steps) say(line string) {
 
 func (s *steps) saying(line string) {
 	s.last = time.Now()
-	s.tell(printable(line))
+	s.tell(Printable(line))
 }
 
 // runs is told of a step that is not in the cache; it may be told of it again.
@@ -143,8 +143,9 @@ func (l *journal) end() []string {
 	return l.lines
 }
 
-// printable keeps what a build says from driving the terminal; its colours are left out.
-func printable(s string) string {
+// Printable keeps what a build, or anything else in an engine, says from driving the terminal; its
+// colours are left out.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' || r == 0x7f || r >= 0x80 && r < 0xa0 {
 			return '?'

@@ -66,7 +66,7 @@ func (c *Client) PutArchive(ctx context.Context, id, dir string, tar io.Reader) 
 	if err != nil {
 		return err
 	}
-	resp, err := c.send(ctx, http.MethodPut, base+"/containers/"+id+"/archive?path="+url.QueryEscape(dir), tar, "application/x-tar")
+	resp, err := c.send(ctx, http.MethodPut, base+"/containers/"+id+"/archive?path="+url.QueryEscape(dir), tar, http.Header{"Content-Type": {"application/x-tar"}})
 	if err != nil {
 		return err
 	}
