@@ -36,6 +36,8 @@ require github.com/pavlo-v-chernykh/keystore-go/v4 v4.5.0
 
 require github.com/moby/patternmatcher v0.6.1
 
+require github.com/ulikunitz/xz v0.5.17
+
 require (
 	github.com/charmbracelet/colorprofile v0.4.3 // indirect
 	github.com/charmbracelet/ultraviolet v0.0.0-20261008173134-6b8d4baf91b4 // indirect

@@ -117,6 +117,9 @@ func (a *App) explain(f dlp.Finding, name string) error {
 	if limit, ok := dlp.Limit(f.Rule); ok {
 		what = f.Rule + ": " + limit
 	}
+	if f.Rule == dlp.RuleUnreadable {
+		what = fmt.Sprintf("%s: it is encrypted, or packed in a way that is not read [%s]", f.Rule, f.Fingerprint)
+	}
 	text := fmt.Sprintf("%s:%d: %s\n", name, f.Offset, what)
 	if f.Span > 0 && len(f.Steps) > 0 {
 		text += fmt.Sprintf("  in %d bytes that begin there\n", f.Span)

@@ -2,7 +2,9 @@ package dlp
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
+	"math/big"
 	"slices"
 )
 
@@ -40,8 +42,8 @@ var large = []struct {
 }
 
 // numeral reads a run as one large number.
-func (s *scan) numeral(v view, lo, hi int, text []byte) {
-	if len(text) < 20 || len(text) > 700 {
+func (s *scan) numeral(v view, lo, hi int, text []byte, turned string) {
+	if len(text) < 20 || len(text) > maxNumeral {
 		return
 	}
 	for _, b := range large {
@@ -49,7 +51,11 @@ func (s *scan) numeral(v view, lo, hi int, text []byte) {
 			continue
 		}
 		if out := number(text, b.base, b.of); out != nil {
-			s.child(v, lo, hi, out, b.name)
+			if turned != "" {
+				s.perhaps(v, lo, hi, out, turned+b.name)
+			} else {
+				s.child(v, lo, hi, out, b.name)
+			}
 		}
 	}
 }
@@ -61,14 +67,36 @@ func number(text []byte, base uint64, of *digits) []byte {
 			return nil
 		}
 	}
-	if !leads(text, base, of) {
+	if !leads(text, base, of) || len(text) > 256 && !leadsOn(text, base, of) {
 		return nil
 	}
+	out := wordsOf(text, base, of)
+	out = bytes.TrimLeft(out, "\x00")
+	odd := 0
+	for _, b := range out {
+		if b < ' ' && b != '\n' && b != 0 || b > '~' { // zeros are UTF-16's
+			odd++
+		}
+	}
+	if odd*10 > len(out) && magic(out) == "" {
+		return nil
+	}
+	return out
+}
+
+// maxNumeral is how many digits of one number are read: no window holds more of it for certain.
+const maxNumeral = overlap
+
+// wordsOf is a number's bytes. It takes as many digits at once as one word holds.
+func wordsOf(text []byte, base uint64, of *digits) []byte {
 	var words []uint32 // little end first
-	for _, c := range text {
-		carry := uint64(of[c])
+	for len(text) > 0 {
+		times, carry := uint64(1), uint64(0)
+		for len(text) > 0 && times*base < 1<<32 {
+			carry, times, text = carry*base+uint64(of[text[0]]), times*base, text[1:]
+		}
 		for i := range words {
-			carry += uint64(words[i]) * base
+			carry += uint64(words[i]) * times
 			words[i] = uint32(carry)
 			carry >>= 32
 		}
@@ -78,19 +106,35 @@ func number(text []byte, base uint64, of *digits) []byte {
 	}
 	out := make([]byte, 0, 4*len(words))
 	for _, n := range slices.Backward(words) {
-		out = append(out, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+		out = binary.BigEndian.AppendUint32(out, n)
 	}
-	out = bytes.TrimLeft(out, "\x00")
-	odd := 0
-	for _, b := range out {
-		if b < ' ' && b != '\n' || b > '~' {
+	return out
+}
+
+// leadsOn is leads for the first sixteen bytes, so that next to no long run has to be read to its end to
+// be told from text.
+func leadsOn(text []byte, base uint64, of *digits) bool {
+	const precision = 256
+	first, rest := wordsOf(text[:48], base, of), len(text)-48
+	value := new(big.Float).SetPrec(precision).SetInt(new(big.Int).SetBytes(first))
+	square := new(big.Float).SetPrec(precision).SetUint64(base)
+	for ; rest > 0; rest >>= 1 {
+		if rest&1 != 0 {
+			value.Mul(value, square)
+		}
+		square.Mul(square, square)
+	}
+	// The value is a fraction of one, times as many bits.
+	bits := value.MantExp(value)
+	value.SetMantExp(value, 128+(bits+7)&7-7)
+	whole, _ := value.Int(nil)
+	odd, lead := 0, whole.FillBytes(make([]byte, 17))[1:]
+	for _, b := range lead {
+		if b < ' ' && b != '\n' && b != 0 || b > '~' {
 			odd++
 		}
 	}
-	if odd*10 > len(out) && magic(out) == "" {
-		return nil
-	}
-	return out
+	return odd <= 2 || magic(lead) != ""
 }
 
 // leads reports whether the first three bytes of a number can be those of a text or of packed data.

@@ -3,9 +3,7 @@ package dlp
 import (
 	"bytes"
 	"encoding/hex"
-	"html"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -63,6 +61,7 @@ func (s *scan) decode(v view, marks []mark, packs []int) {
 		s.pages(v.part(z))
 	})
 	s.packed(v, packs)
+	s.endsPacked(v)
 }
 
 // part is v's text within a zone.
@@ -99,6 +98,9 @@ func (s *scan) zone(v view) {
 	s.uu(v)
 	s.yenc(v)
 	s.words(v)
+	s.base45(v)
+	s.turnedHex(v)
+	s.mirrored(v)
 	if len(v.steps) == 0 && len(p) <= maxCombined {
 		s.combined(v, p)
 	}
@@ -121,6 +123,11 @@ func (s *scan) runs(v view) {
 		}
 		if i-lo >= minRun {
 			s.run(v, lo, i, p[lo:i], all, any)
+		}
+		if i+1 < len(p) && p[i] == '=' {
+			if hi, out := padded(p, lo); hi > 0 {
+				s.child(v, lo, hi, out, "base64")
+			}
 		}
 		if i-lo >= 8 && i+1 < len(p) && (p[i] == '\n' || p[i] == '\r' || p[i] == '\\' || p[i] == '"' || p[i] == '\'' || p[i] == '=') {
 			if hi, text := unwrap(p, lo, i); text != nil {
@@ -185,11 +192,17 @@ func (s *scan) run(v view, lo, hi int, text []byte, all, any uint8) {
 		s.base32(v, lo, hi, text, "base32")
 		if len(text) <= 4096 {
 			s.base32(v, lo, hi, reversed.apply(text), "reversed, base32")
+			s.base32(v, lo, hi, rotated.apply(text), "rot13, base32")
 		}
 	} else {
 		s.islands(v, lo, text)
 	}
-	s.numeral(v, lo, hi, text)
+	s.numeral(v, lo, hi, text, "")
+	if len(text) <= 1024 {
+		for t := reversed; t <= swapped; t++ {
+			s.numeral(v, lo, hi, t.apply(text), t.String()+", ")
+		}
+	}
 	s.shifted(v, lo, hi, text)
 	if !mixed {
 		s.otherFives(v, lo, hi, text)
@@ -201,6 +214,9 @@ func (s *scan) run(v view, lo, hi int, text []byte, all, any uint8) {
 		}
 		if at := aligned(text, rotated); at != 0 {
 			s.base64(v, lo, hi, rotated.apply(text), "rot13, base64", at)
+		}
+		if at := aligned(text, swapped); at != 0 {
+			s.base64(v, lo, hi, swapped.apply(text), "swapped case, base64", at)
 		}
 	}
 }
@@ -366,129 +382,10 @@ func (s *scan) clusters(v view, mark byte, one single, step string) {
 			out, i, plain = append(out, p[i]), i+1, plain+1
 		}
 		s.child(v, lo, i, out, step)
+		if mark == '%' && bytes.IndexByte(out, '+') >= 0 { // a form writes blanks so
+			s.child(v, lo, i, bytes.ReplaceAll(out, []byte{'+'}, []byte{' '}), "form")
+		}
 	}
 }
 
 func glued(b byte) bool { return b > ' ' && b != '"' && b != '<' || b >= 0x80 }
-
-func unhex(b byte) int {
-	switch {
-	case b >= '0' && b <= '9':
-		return int(b - '0')
-	case b|0x20 >= 'a' && b|0x20 <= 'f':
-		return int(b|0x20-'a') + 10
-	}
-	return -1
-}
-
-func percent(p []byte) ([]byte, int) {
-	if len(p) >= 6 && p[1]|0x20 == 'u' {
-		if r, err := strconv.ParseUint(string(p[2:6]), 16, 32); err == nil {
-			return []byte(string(rune(r))), 6
-		}
-	}
-	if len(p) < 3 || unhex(p[1]) < 0 || unhex(p[2]) < 0 {
-		return nil, 0
-	}
-	return []byte{byte(unhex(p[1])<<4 | unhex(p[2]))}, 3
-}
-
-func quotedPrintable(p []byte) ([]byte, int) {
-	if bytes.HasPrefix(p, []byte("=\r\n")) {
-		return nil, 3
-	}
-	if bytes.HasPrefix(p, []byte("=\n")) {
-		return nil, 2
-	}
-	return percent(p)
-}
-
-// backslash decodes \uXXXX, \u{X}, \UXXXXXXXX, \xXX, \ooo, an escaped backslash and the escapes
-// of punctuation. A line's end is left as it is: rules know it.
-func backslash(p []byte) ([]byte, int) {
-	if len(p) < 2 {
-		return nil, 0
-	}
-	var digits int
-	n := 2
-	switch p[1] {
-	case 'u':
-		if len(p) > 3 && p[2] == '{' {
-			end := bytes.IndexByte(p[:min(len(p), 12)], '}')
-			if end < 4 {
-				return nil, 0
-			}
-			r, err := strconv.ParseUint(string(p[3:end]), 16, 32)
-			if err != nil {
-				return nil, 0
-			}
-			return []byte(string(rune(r))), end + 1
-		}
-		digits = 4
-	case 'U':
-		digits = 8
-	case 'x':
-		digits = 2
-	case '\\', '/':
-		return p[1:2], 2
-	default:
-		for n = 1; n < len(p) && n < 4 && p[n] >= '0' && p[n] <= '7'; n++ {
-		}
-		if n < 3 {
-			return nil, 0
-		}
-		r, _ := strconv.ParseUint(string(p[1:n]), 8, 32)
-		return []byte{byte(r)}, n
-	}
-	if len(p) < n+digits {
-		return nil, 0
-	}
-	r, err := strconv.ParseUint(string(p[n:n+digits]), 16, 32)
-	if err != nil {
-		return nil, 0
-	}
-	if digits == 2 {
-		return []byte{byte(r)}, n + digits
-	}
-	return []byte(string(rune(r))), n + digits
-}
-
-// cssEscape decodes CSS's \67 and \000067, and LDAP's \67.
-func cssEscape(p []byte) ([]byte, int) {
-	n := 1
-	for n < len(p) && n < 7 && unhex(p[n]) >= 0 {
-		n++
-	}
-	if n < 3 {
-		return nil, 0
-	}
-	if n != 7 {
-		n = 3
-	}
-	r, _ := strconv.ParseUint(string(p[1:n]), 16, 32)
-	if n < len(p) && p[n] == ' ' {
-		n++
-	}
-	return []byte(string(rune(r))), n
-}
-
-func entity(p []byte) ([]byte, int) {
-	p = p[:min(len(p), 32)]
-	end := bytes.IndexByte(p, ';')
-	if end < 0 {
-		if len(p) < 4 || p[1] != '#' { // browsers read numbers without the semicolon
-			return nil, 0
-		}
-		for end = 2; end < len(p) && (unhex(p[end]) >= 0 || p[end]|0x20 == 'x'); end++ {
-		}
-		end--
-	}
-	if end < 2 || bytes.ContainsAny(p[1:end], " &=\"") {
-		return nil, 0
-	}
-	out := html.UnescapeString(string(p[:end+1]))
-	if out == string(p[:end+1]) {
-		return nil, 0
-	}
-	return []byte(out), end + 1
-}

@@ -134,9 +134,10 @@ const (
 	straight turn = iota
 	reversed
 	rotated
+	swapped // a letter's case
 )
 
-func (t turn) String() string { return [...]string{"", "reversed", "rot13"}[t] }
+func (t turn) String() string { return [...]string{"", "reversed", "rot13", "swapped case"}[t] }
 
 func (t turn) apply(p []byte) []byte {
 	out := slices.Clone(p)
@@ -147,8 +148,19 @@ func (t turn) apply(p []byte) []byte {
 		for i, b := range out {
 			out[i] = rot13(b)
 		}
+	case swapped:
+		for i, b := range out {
+			out[i] = swapCase(b)
+		}
 	}
 	return out
+}
+
+func swapCase(b byte) byte {
+	if b|0x20 >= 'a' && b|0x20 <= 'z' {
+		return b ^ 0x20
+	}
+	return b
 }
 
 func rot13(b byte) byte {

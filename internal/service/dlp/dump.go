@@ -25,7 +25,10 @@ func (s *scan) dump(v view) {
 		text = bytes.ReplaceAll(text, []byte(`\n`), []byte("\n"))
 	}
 	for line := range bytes.SplitSeq(text, []byte("\n")) {
-		row := dumpRow(bytes.TrimLeft(line, " \t\""))
+		row := dumpRow(bytes.TrimLeft(line, " \t\"+#>*/;|"))
+		if at := bytes.Index(line, []byte("0000")); row == nil && at > 0 && !wordByte(line[at-1]) {
+			row = dumpRow(line[at:]) // behind what stands before it
+		}
 		if row == nil && rows > 0 && len(line) > 8 {
 			flush()
 		}
@@ -97,8 +100,10 @@ func (s *scan) dumped(v view, lo, hi int, fields [][]byte) {
 		switch {
 		case len(f) == 1:
 			signs = append(signs, f[0])
-		case len(f) == 2 && f[0] == '\\':
+		case len(f) == 2 && (f[0] == '\\' || string(f) == "nl"):
 			signs = append(signs, '\n')
+		case string(f) == "sp":
+			signs = append(signs, ' ')
 		}
 	}
 	for _, out := range [][]byte{plain, swapped, octal, decimal, signs} {

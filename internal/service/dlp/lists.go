@@ -3,6 +3,7 @@ package dlp
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strconv"
 )
 
@@ -38,6 +39,12 @@ func (s *scan) numbers(v view) { //nolint:cyclop // one case a form, in the orde
 			if i == gap || i < len(p) && unhex(p[i]) < 0 {
 				break
 			}
+		}
+		for _, item := range items {
+			s.triples(v, lo, ends[len(ends)-1], item)
+		}
+		if len(items) >= 3 {
+			s.wideNumbers(v, lo, ends[len(ends)-1], items)
 		}
 		if len(items) >= 6 {
 			s.spelled(v, lo, ends[len(ends)-1], items)
@@ -93,11 +100,10 @@ func (s *scan) figures(v view) {
 			case len(gap) > maxGap:
 				flush()
 			case old != nil && !bytes.Equal(bytes.TrimSpace(old), bytes.TrimSpace(gap)):
-				last := items[n-1]
+				last := slices.Clone(goesWith(items, gaps[(n-1)&1], gap))
 				flush()
-				items = append(items, last)
-				lo = a - len(gap) - len(last)
-				gaps[1] = gap
+				items, gaps = append(items, last...), [2][]byte{gap, gap}
+				lo = max(0, a-len(bytes.Join(items, gap))-len(gap))
 			default:
 				gaps[n&1] = gap
 			}
@@ -110,11 +116,27 @@ func (s *scan) figures(v view) {
 	flush()
 }
 
+// goesWith are the last items, of a list that ends, with which the next begins: two where the same stood
+// between them as behind them.
+func goesWith(items [][]byte, before, gap []byte) [][]byte {
+	if n := len(items); n < 2 || !bytes.Equal(before, gap) {
+		return items[n-1:]
+	}
+	return items[len(items)-2:]
+}
+
 func wordByte(b byte) bool {
 	return b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_'
 }
 
 func (s *scan) spelled(v view, lo, hi int, items [][]byte) {
+	s.spell(v, lo, hi, items, "")
+	if len(items) >= 12 {
+		s.spell(v, lo, hi, backwards(items), "reversed, ")
+	}
+}
+
+func (s *scan) spell(v view, lo, hi int, items [][]byte, turned string) {
 	for _, base := range []struct {
 		n    int
 		name string
@@ -139,6 +161,10 @@ func (s *scan) spelled(v view, lo, hi int, items [][]byte) {
 			} else {
 				out = append(out, 0)
 			}
+		}
+		if turned != "" {
+			s.perhaps(v, lo, hi, out, turned+base.name)
+			continue
 		}
 		s.child(v, lo, hi, out, base.name)
 		if base.n == 10 && len(out) <= tiny {
@@ -267,8 +293,30 @@ func (s *scan) period(v view, at, d int) int {
 	if p[at] == ' ' && keep > 1 && !mixed(out) {
 		return hi // words of one length
 	}
-	s.perhaps(v, first, end, out, "every "+strconv.Itoa(d)+" bytes")
+	s.apart(v, first, end, out, "every "+strconv.Itoa(d)+" bytes", keep == 1)
 	return hi
+}
+
+// apart takes what stood apart. Where a text is nothing but single letters, that is no guess.
+func (s *scan) apart(v view, lo, hi int, out []byte, step string, single bool) {
+	if single && 10*(hi-lo) >= 9*len(v.text) && varied(out) {
+		s.child(v, lo, hi, out, step)
+		return
+	}
+	s.perhaps(v, lo, hi, out, step)
+}
+
+// varied reports whether there is more to a text than a few signs in turn.
+func varied(p []byte) bool {
+	var seen [256]bool
+	n := 0
+	for _, b := range p {
+		if !seen[b] {
+			seen[b] = true
+			n++
+		}
+	}
+	return n >= 12
 }
 
 // mixed reports whether letters of both cases, or digits, stand in p.

@@ -13,7 +13,7 @@ import (
 func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 	r := hit.rule
 	switch {
-	case !s.use.Patterns, v.leaf && hit.turn != straight, v.apart(r):
+	case !s.use.Patterns, v.leaf && hit.turn != straight, v.apart(r, hit.turn != straight):
 		return true
 	case r.Weak && (v.guess > 0 || v.leaf || hit.turn != straight), r.Generic && (v.guess > 0 || v.leaf):
 		return true
@@ -29,18 +29,33 @@ func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 
 // apart reports whether a view was put together of pieces in a way by which a rule's form comes about by
 // itself: what stood between a name and its value is gone, and so is what a turned text's words mean.
-func (v view) apart(r *rules.Rule) bool {
+func (v view) apart(r *rules.Rule, turned bool) bool {
 	n := len(v.steps)
 	if n == 0 {
 		return false
 	}
 	switch v.steps[n-1] {
 	case stepJoined:
-		return r.Named
+		return r.Named || turned && brief(r)
 	case stepBackwards:
-		return r.Named || !r.Distinct
+		return r.Named || !r.Distinct || brief(r)
 	}
 	return v.leaf && (slices.Contains(v.steps[:n-1], stepJoined) || slices.Contains(v.steps[:n-1], stepBackwards))
+}
+
+// wordlike reports whether a value has no digit and no more rare letters than words have.
+func wordlike(value []byte) bool {
+	for _, b := range value {
+		if b >= '0' && b <= '9' {
+			return false
+		}
+	}
+	return rarity(bytes.ToLower(value)) < 9*len(value)
+}
+
+// brief reports whether a rule goes by so few signs that they stand in words once these are turned.
+func brief(r *rules.Rule) bool {
+	return slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) < 4 || len(k) == 4 && !strings.ContainsAny(k, "_-.") })
 }
 
 // operated reports whether an operator stands behind the name that a keyword is in. The signs are those
@@ -231,6 +246,9 @@ value:
 	}
 	if cut && i == len(p) {
 		return false // the next window sees the whole value
+	}
+	if bytes.HasSuffix(p[start:i], []byte("...")) {
+		return false // a document leaves out the rest
 	}
 	return random(p[start:i], strong(p)) && !sentence(p[start:i])
 }

@@ -16,6 +16,8 @@ type node struct {
 	at       int64
 	declared bool
 	done     bool
+	head     []byte // with which what is packed begins
+	begins   bool   // so does the parent
 
 	in       []byte
 	position int64 // of the parent, up to which this was fed
@@ -92,6 +94,9 @@ func (n *node) run() {
 	}
 	if n.declared && !errors.Is(err, io.EOF) && !errors.Is(err, errAborted) {
 		n.parent.add(Finding{Rule: RuleBroken, Place: n.parent.place, Steps: n.child.steps, Offset: n.at})
+	}
+	if !n.declared && unread(err, n.name, n.begins) {
+		n.parent.sealed(n.name, n.at, n.head)
 	}
 	n.finish()
 }

@@ -22,10 +22,22 @@ func magic(p []byte) string { //nolint:cyclop // one case a form, in the order t
 		return "gzip"
 	case p[0] == 0x28 && p[1] == 0xb5 && p[2] == 0x2f && p[3] == 0xfd:
 		return "zstd"
-	case p[0] == 'P' && p[1] == 'K' && p[2] == 3 && p[3] == 4:
+	case p[0] == 'P' && p[1] == 'K' && p[2] == 3 && p[3] == 4 && entry(p):
 		return "zip"
 	case p[0] == 'B' && p[1] == 'Z' && p[2] == 'h' && p[3] >= '1' && p[3] <= '9' && p[4] == 0x31 && p[5] == 0x41:
 		return "bzip2"
+	case p[0] == 0xfd && string(p[1:6]) == "7zXZ\x00":
+		return "xz"
+	case p[0] == 'L' && string(p[1:5]) == "ZIP\x01":
+		return "lzip"
+	case p[1] == 0x22 && string(p[:4]) == "\x04\x22\x4d\x18" && p[4]>>6 == 1, p[1] == 0x21 && string(p[:4]) == "\x02\x21\x4c\x18":
+		return "lz4"
+	case p[0] == 0x1f && p[1] == 0x9d && p[2]&0x60 == 0 && p[2]&0x1f >= 9 && p[2]&0x1f <= 16 && p[4]&1 == 0: // its first code is a byte
+		return "compress"
+	case p[0] == '7' && string(p[1:6]) == "z\xbc\xaf\x27\x1c":
+		return "7z"
+	case p[0] == 'R' && string(p[1:6]) == "ar!\x1a\x07":
+		return "rar"
 	case p[0]&0x0f == 8 && p[0]>>4 <= 7 && (uint16(p[0])<<8|uint16(p[1]))%31 == 0 && p[1]&0x20 == 0 && (p[0] == 0x78 || p[0] == 0x68 || p[0] == 0x58) && deflated(p[2:]):
 		return "zlib"
 	}
@@ -50,6 +62,7 @@ var magicAt = [256]int{
 	0x01: 1, 0x5e: 1, 0x9c: 1, 0xda: 1, // after 0x78
 	0x05: 1, 'C': 1, 0x81: 1, 0xde: 1, // after 0x68
 	0x09: 1, 'G': 1, 0x85: 1, 0xd4: 1, // after 0x58
+	0x18: 3, 0xbc: 2, 0x1a: 4,
 }
 
 // packed reads compressed data wherever in v it begins. Data that ends with the window is read
@@ -59,17 +72,31 @@ func (s *scan) packed(v view, packs []int) {
 		return // Stream unpacks what begins in it, however long it is
 	}
 	p := v.text
+	if name := opening(p); name != "" && !s.unpacked(v, 0, name) {
+		return
+	}
 	for _, i := range packs {
-		name := magic(p[i:])
-		out, err := unpack(name, p[i:], s.work)
-		if errors.Is(err, errTooMuch) {
-			s.limit(v, RuleWork)
+		if !s.unpacked(v, i, magic(p[i:])) {
 			return
 		}
-		if len(out) >= 6 {
-			s.child(v, i, len(p), out, name)
-		}
 	}
+}
+
+// unpacked looks at what is packed from text[i] on; false says that there was too much of it.
+func (s *scan) unpacked(v view, i int, name string) bool {
+	p := v.text[i:]
+	out, err := unpack(name, p, s.work)
+	if errors.Is(err, errTooMuch) {
+		s.limit(v, RuleWork)
+		return false
+	}
+	if unread(err, name, i == 0) {
+		s.sealed(v, i, name)
+	}
+	if len(out) >= 6 {
+		s.child(v, i, len(v.text), out, name)
+	}
+	return true
 }
 
 // inflated is what raw DEFLATE data (RFC 1951) holds, or nil where it is none. It has no mark: what
@@ -167,10 +194,25 @@ func unpacker(name string, r io.ByteReader) (io.Reader, error) {
 		return brotli.NewReader(src), nil
 	case "bzip2":
 		return bzip2.NewReader(src), nil
+	case "xz":
+		return newXZ(r, src)
+	case "lzip":
+		return newLzip(r, src)
+	case "lzma":
+		return newLZMA(src)
+	case "lz4":
+		return newLZ4(r, src)
+	case "compress":
+		return newLZW(r)
+	case "pgp": // a message that is packed and not encrypted (RFC 4880, section 5.6)
+		if err := skip(r, 2); err != nil {
+			return nil, err
+		}
+		return inflater(src), nil
 	case "zip":
 		return zipEntry(r, src)
 	}
-	return nil, errors.ErrUnsupported
+	return nil, errUnreadable
 }
 
 // inflater hands out used readers: a wrong guess costs no memory then.
@@ -254,17 +296,34 @@ func zipEntry(r io.ByteReader, src io.Reader) (io.Reader, error) {
 		}
 		head[i] = b
 	}
-	method := binary.LittleEndian.Uint16(head[8:])
+	method, flags := binary.LittleEndian.Uint16(head[8:]), binary.LittleEndian.Uint16(head[6:])
+	if flags&1 != 0 {
+		return nil, errUnreadable
+	}
 	if err := skip(r, int(binary.LittleEndian.Uint16(head[26:]))+int(binary.LittleEndian.Uint16(head[28:]))); err != nil {
 		return nil, err
 	}
 	switch method {
+	case 0:
+		return nil, io.EOF
 	case 8:
 		return inflater(src), nil
 	case 12:
 		return bzip2.NewReader(src), nil
+	case 14:
+		var lzma [9]byte // a version, a length, and the properties
+		if err := fill(r, lzma[:]); err != nil {
+			return nil, err
+		}
+		length := uint64(binary.LittleEndian.Uint32(head[22:]))
+		if flags&2 != 0 || length == 0 || length == 1<<32-1 {
+			length = noSize
+		}
+		return raw(src, lzma[4], binary.LittleEndian.Uint32(lzma[5:]), length)
 	case 93:
 		return unpacker("zstd", r)
+	case 95:
+		return newXZ(r, src)
 	}
-	return nil, errors.ErrUnsupported
+	return nil, errUnreadable
 }

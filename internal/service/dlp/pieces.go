@@ -190,7 +190,7 @@ func (s *scan) endings(v view) {
 // ending is a line's last word without the marks around it, and what stands before.
 func ending(line []byte) (head, word []byte) {
 	end := len(line)
-	for end > 0 && strings.IndexByte("\r \t\"'`)}],;\\+", line[end-1]) >= 0 {
+	for end > 0 && strings.IndexByte("\r \t\"'`)}],;\\+|", line[end-1]) >= 0 {
 		end--
 	}
 	lo := end

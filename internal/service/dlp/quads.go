@@ -4,12 +4,15 @@ package dlp
 // have, as one bit for the first, the second and the third.
 type quads [256]uint8
 
-var quadsOf = func() (t [3]quads) {
+var quadsOf = func() (t [4]quads) {
 	for b := range 256 {
 		for turned := range t {
 			d := digits64[b]
-			if turn(turned) == rotated {
+			switch turn(turned) {
+			case rotated:
 				d = digits64[rot13(byte(b))]
+			case swapped:
+				d = digits64[swapCase(byte(b))]
 			}
 			if d < 32 {
 				t[turned][b] |= 1
@@ -54,6 +57,8 @@ func aligned(text []byte, t turn) (at uint8) {
 			head[i] = text[len(text)-1-i]
 		case rotated:
 			head[i] = rot13(text[i])
+		case swapped:
+			head[i] = swapCase(text[i])
 		default:
 			head[i] = text[i]
 		}

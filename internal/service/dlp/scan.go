@@ -181,7 +181,7 @@ func worth(p []byte) bool {
 			return true
 		}
 	}
-	return magic(p) != "" || len(p) >= 16 && legible(p)
+	return magic(p) != "" || len(p) >= 16 && legible(p) || opening(p) != ""
 }
 
 // legible reports whether p begins as text does, and not as a ruler: no wrong guess is that lucky.
@@ -344,6 +344,9 @@ func (s *scan) region(v view, k ruleHit, lo, hi int) {
 		for _, f := range found {
 			a, b := f[0], f[1]
 			value := text[a:b]
+			if k.rule.Spelled && v.guess > 0 && wordlike(value) {
+				continue
+			}
 			if k.turn == reversed {
 				a, b = len(text)-b, len(text)-a
 			}

@@ -170,7 +170,9 @@ func (s *Stream) feed(upto int) {
 	packs := s.scanner.packs
 	if s.atStart && lo < upto {
 		s.atStart = false
-		if len(s.nodes) == 0 && s.guessed() < maxGuess && magic(p[lo:]) == "" && unmarked(p[lo:]) {
+		if name := opening(p[lo:]); name != "" {
+			s.spawn(name, s.base+int64(lo), false, nil).opens(p[lo:], true)
+		} else if len(s.nodes) == 0 && s.guessed() < maxGuess && magic(p[lo:]) == "" && unmarked(p[lo:]) {
 			s.spawn("br", s.base+int64(lo), false, nil)
 			if deflated(p[lo:]) {
 				s.spawn("deflate", s.base+int64(lo), false, nil)
@@ -180,7 +182,7 @@ func (s *Stream) feed(upto int) {
 	for _, i := range packs {
 		if i >= lo && i < upto {
 			give(i)
-			s.spawn(magic(p[i:]), s.base+int64(i), false, nil)
+			s.spawn(magic(p[i:]), s.base+int64(i), false, nil).opens(p[i:], s.base+int64(i) == 0)
 		}
 	}
 	give(upto)
@@ -240,12 +242,15 @@ func (s *Stream) longRun(lo, upto int) {
 	}
 }
 
-func (s *Stream) spawn(name string, at int64, declared bool, inner []string) {
+// spawn is nil where a limit was met.
+func (s *Stream) spawn(name string, at int64, declared bool, inner []string) *node {
 	if s.shared.active >= maxUnpacks || len(s.steps) >= maxDepth {
 		s.add(Finding{Rule: RuleDepth, Place: s.place, Steps: s.steps, Offset: at})
-		return
+		return nil
 	}
-	s.nodes = append(s.nodes, newNode(s, name, at, declared, inner))
+	n := newNode(s, name, at, declared, inner)
+	s.nodes = append(s.nodes, n)
+	return n
 }
 
 func (f Finding) String() string {

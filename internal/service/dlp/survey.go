@@ -68,7 +68,7 @@ var kinds = func() (t [256]uint8) {
 		}
 	}
 	for b, back := range magicAt {
-		if back > 0 || b == 0x1f {
+		if back > 0 || b == 0x1f || b == 0xfd {
 			t[b] |= isMagic
 		}
 	}

@@ -107,7 +107,7 @@ func (s *scan) base85(v view, lo, hi int, text []byte, digits *[256]int16, step 
 		var quad [4]byte
 		binary.BigEndian.PutUint32(quad[:], uint32(acc))
 		for _, b := range quad[:n-1] {
-			if b >= ' ' && b <= '~' || b == '\n' {
+			if b >= ' ' && b <= '~' || b == '\n' || b == 0 {
 				printable++
 			}
 		}

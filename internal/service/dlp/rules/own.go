@@ -30,7 +30,7 @@ func models() []*Rule {
 		{ID: "helicone-key", Regex: `sk-helicone-[a-z0-9-]{20,}`, Entropy: 3, Keywords: []string{"sk-helicone-"}},
 		{ID: "cerebras-key", Regex: `csk-[a-z0-9]{40,}`, Entropy: 3.5, Keywords: []string{"csk-"}},
 		{ID: "together-key", Regex: `tgp_v1_[A-Za-z0-9_-]{40,}`, Entropy: 3.5, Keywords: []string{"tgp_v1_"}},
-		{ID: "anyscale-key", Regex: `esecret_[A-Za-z0-9]{20,}`, Entropy: 3.2, Keywords: []string{"esecret_"}},
+		{ID: "anyscale-key", Regex: `\besecret_[A-Za-z0-9]{20,}`, Entropy: 3.2, Keywords: []string{"esecret_"}},
 		{ID: "pinecone-key", Regex: `pcsk_[A-Za-z0-9_]{50,}`, Entropy: 3.5, Keywords: []string{"pcsk_"}},
 		{ID: "firecrawl-key", Regex: `\bfc-[a-f0-9]{32}\b`, Entropy: 3, Keywords: []string{"fc-"}},
 		{ID: "elevenlabs-key", Regex: `\bsk_[a-f0-9]{48}\b`, Entropy: 3, Keywords: []string{"sk_"}},

@@ -13,6 +13,9 @@ var words string // the English list of BIP 39, in its order
 // SeedPhrase is the name of the finding of a wallet's recovery phrase.
 const SeedPhrase = "seed-phrase"
 
+// UnreadableArchive is the name of the finding of an archive or a message that cannot be read.
+const UnreadableArchive = "unreadable-archive"
+
 // Words is the list of BIP 39.
 type Words struct {
 	may   [1 << 10]uint64 // a bit for the hash of each word

@@ -41,6 +41,8 @@ type Rule struct {
 	Operated bool `json:"-"`
 	// Glued rules' secrets begin with a keyword, or nearly so.
 	Glued bool `json:"-"`
+	// Spelled rules' secrets may come about of words in capitals that are put together.
+	Spelled bool `json:"-"`
 	// Dotted rules' secrets go on behind a dot. URL rules go by what stands before a host.
 	Dotted, URL bool `json:"-"`
 
@@ -71,23 +73,29 @@ func All() []*Rule {
 	all := append(own(), file.Rules...)
 	for _, r := range all {
 		r.compile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
-		r.Generic = r.ID == "generic-api-key"
-		r.Short = strings.HasPrefix(r.ID, "curl-") || r.ID == "connection-string" || strings.HasPrefix(r.ID, "card-") || r.ID == "iban" || r.ID == "netrc-password" || r.ID == "docker-auth" || strings.Contains(r.ID, "password")
-		r.Long = strings.HasPrefix(r.ID, "jwt") || r.ID == "json-web-token" || strings.HasPrefix(r.ID, "private-key")
-		if strings.HasPrefix(r.ID, "card-") || r.ID == "iban" {
-			r.Digits = 11
-		}
-		r.Weak = slices.ContainsFunc(r.Keywords, func(k string) bool { return strings.Trim(k, "0123456789abcdef") == "" })
-		r.Named = r.Generic || strings.Contains(r.Regex, "(?:=|>|") || strings.Contains(r.Regex, "[:=]") || strings.Contains(r.Regex, `\s*=`) || strings.HasPrefix(r.ID, "curl-")
-		r.Operated = strings.Contains(r.Regex, `(?:[ \t\w.-]{0,20})[\s'"]{0,3}(?:=|>|:{1,3}=|\|\||:|=>|\?=|,)`)
-		r.Distinct = !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) < 3 || !strings.ContainsAny(k, "_-.") })
-		r.Glued = !r.Named && !r.Short && (r.Distinct || !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) > 4 }))
-		r.Dotted = r.ID == "jwt" || r.ID == "json-web-token"
-		r.URL = r.ID == "connection-string"
+		r.describe()
 		r.global = file.Allow
 		prepare(r.Allow)
 	}
 	return all
+}
+
+// describe says what follows from a rule's name and form.
+func (r *Rule) describe() {
+	r.Generic = r.ID == "generic-api-key"
+	r.Short = strings.HasPrefix(r.ID, "curl-") || r.ID == "connection-string" || strings.HasPrefix(r.ID, "card-") || r.ID == "iban" || r.ID == "netrc-password" || r.ID == "docker-auth" || r.ID == "linkedin-client-id" || strings.Contains(r.ID, "password")
+	r.Long = strings.HasPrefix(r.ID, "jwt") || r.ID == "json-web-token" || strings.HasPrefix(r.ID, "private-key")
+	if strings.HasPrefix(r.ID, "card-") || r.ID == "iban" {
+		r.Digits = 11
+	}
+	r.Weak = slices.ContainsFunc(r.Keywords, func(k string) bool { return strings.Trim(k, "0123456789abcdef") == "" })
+	r.Named = r.Generic || strings.Contains(r.Regex, "(?:=|>|") || strings.Contains(r.Regex, "[:=]") || strings.Contains(r.Regex, `\s*=`) || strings.HasPrefix(r.ID, "curl-")
+	r.Operated = strings.Contains(r.Regex, `(?:[ \t\w.-]{0,20})[\s'"]{0,3}(?:=|>|:{1,3}=|\|\||:|=>|\?=|,)`)
+	r.Distinct = !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) < 3 || !strings.ContainsAny(k, "_-.") })
+	r.Glued = !r.Named && !r.Short && (r.Distinct || !slices.ContainsFunc(r.Keywords, func(k string) bool { return len(k) > 4 }))
+	r.Dotted = r.ID == "jwt" || r.ID == "json-web-token"
+	r.URL = r.ID == "connection-string"
+	r.Spelled = r.ID == "aws-key-id" || r.ID == "aws-access-token"
 }
 
 func prepare(lists []allow) {
@@ -209,7 +217,7 @@ const HighEntropy = "high-entropy"
 
 // Names returns the name of every rule.
 func Names() []string {
-	names := []string{HighEntropy, SeedPhrase}
+	names := []string{HighEntropy, SeedPhrase, UnreadableArchive}
 	for _, r := range All() {
 		names = append(names, r.ID)
 	}
