@@ -43,7 +43,11 @@ func (s *suite) processors(t *testing.T) {
 		}
 		ticks += n
 	}
-	if used, most := time.Duration(ticks)*10*time.Millisecond, wall/10+wall/40+100*time.Millisecond; used > most {
+	used, most := time.Duration(ticks)*10*time.Millisecond, wall/10+wall/40+100*time.Millisecond
+	if s.o.OwnKernel != "" {
+		most *= 2 // its account is of samples
+	}
+	if used > most {
 		t.Errorf("%v of a processor were used in %v, where a tenth may be", used, wall)
 	}
 }
