@@ -58,6 +58,11 @@ images: ## build the shipped Dockerfiles in an engine of the tests' own, from De
 	./scripts/setup test
 	BOT_BOTTLE_TEST_BUILDS=1 BOT_BOTTLE_TEST_REQUIRE=docker,registry go test -count=1 -timeout 15m -run ShippedDockerfiles ./internal/e2e
 
+.PHONY: podman
+podman: ## run the suite of backends in Podman's containers; as root, some minutes
+	./scripts/setup podman
+	BOT_BOTTLE_TEST_PODMAN=1 BOT_BOTTLE_TEST_REQUIRE=podman go test -count=1 -timeout 15m -run InPodman ./internal/backend/docker
+
 .PHONY: mutants
 mutants: ## take each guard of the egress out and see a test fail; PART=1/5 for some of them
 	go run -C tools/mutants . -part $(or $(PART),1/1)

@@ -27,6 +27,8 @@ const (
 	H2     = "h2"     // h2spec and the clients of nghttp2
 	Runsc  = "runsc"  // gVisor's runtime, built by scripts/setup, for an engine to have
 
+	Podman = "podman" // Podman, for an engine beside Docker's; only make podman asks for it
+
 	// Registry is that Debian's and npm's packages can be had, as this machine is configured.
 	Registry = "registry"
 

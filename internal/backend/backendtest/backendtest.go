@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,6 +39,8 @@ type Options struct {
 	HostTried string
 	// HostUsers: the user namespace is the host's; what is left is that root is nobody here.
 	HostUsers string
+	// HostCgroups: the cgroup namespace is the host's; what is left is that no cgroup can be written.
+	HostCgroups string
 	// ImageRoot: the root and its accounts are an image's; what is left is that nothing of the
 	// host is there and nothing can be written.
 	ImageRoot string
@@ -107,6 +110,22 @@ func Plan(root string) *plan.Plan {
 	}}
 }
 
+// place is a directory of a test's own, whose name holds nothing that an engine could take for a word of
+// its own, such as a comma.
+func place(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "bot-bottle-suite-") //nolint:usetesting // t.TempDir has the test's name in it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // background is the context of a test's own work, which outlives the end of t.Context.
 func background(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -116,7 +135,7 @@ func background(t *testing.T) context.Context {
 
 func (s *suite) prepare(t *testing.T, edit ...func(*plan.Plan)) *bottle {
 	t.Helper()
-	b := &bottle{t: t, root: t.TempDir()}
+	b := &bottle{t: t, root: place(t)}
 	b.d = s.open(t, b.root)
 	b.plan = Plan(b.root)
 	for _, e := range edit {

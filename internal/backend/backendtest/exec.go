@@ -173,7 +173,7 @@ func (s *suite) shell(t *testing.T) {
 // is refused.
 func (s *suite) memory(t *testing.T) {
 	limit := func(p *plan.Plan) { p.Limits.MemoryBytes = 64 << 20 }
-	root := t.TempDir()
+	root := place(t)
 	d := s.open(t, root)
 	c, err := d.Probe(background(t))
 	if err != nil {

@@ -106,7 +106,7 @@ func (b *bottle) start(c backend.Command, stdio backend.Stdio) <-chan ended {
 
 func (s *suite) failures(t *testing.T) {
 	t.Run("a cancelled start leaves nothing", func(t *testing.T) {
-		root := t.TempDir()
+		root := place(t)
 		d := s.open(t, root)
 		p := Plan(root)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -117,7 +117,7 @@ func (s *suite) failures(t *testing.T) {
 		nothing(t, d, p)
 	})
 	t.Run("a missing mount leaves nothing", func(t *testing.T) {
-		root := t.TempDir()
+		root := place(t)
 		d := s.open(t, root)
 		p := Plan(root)
 		p.Mounts = []plan.Mount{{HostPath: root + "/missing", Path: "/missing"}}
@@ -127,7 +127,7 @@ func (s *suite) failures(t *testing.T) {
 		nothing(t, d, p)
 	})
 	t.Run("an unusable audit path leaves nothing", func(t *testing.T) {
-		root := t.TempDir()
+		root := place(t)
 		d := s.open(t, root)
 		p := Plan(root)
 		p.Paths.Audit = root + "/no/such/directory/audit.jsonl"
@@ -220,7 +220,7 @@ func (s *suite) stranger(t *testing.T) {
 }
 
 func (s *suite) parallel(t *testing.T) {
-	root := t.TempDir()
+	root := place(t)
 	d := s.open(t, root)
 	var lives sync.WaitGroup
 	for range 8 {
@@ -248,7 +248,7 @@ func (s *suite) parallel(t *testing.T) {
 
 func (s *suite) honesty(t *testing.T) {
 	t.Run("it probes quickly and twice the same", func(t *testing.T) {
-		d := s.open(t, t.TempDir())
+		d := s.open(t, place(t))
 		c, err := d.Probe(background(t))
 		if err != nil {
 			t.Fatal(err)
@@ -263,7 +263,7 @@ func (s *suite) honesty(t *testing.T) {
 		}
 	})
 	t.Run("an unknown need is refused", func(t *testing.T) {
-		root := t.TempDir()
+		root := place(t)
 		d := s.open(t, root)
 		p := Plan(root)
 		p.Needs = []string{"time-travel"}
@@ -273,7 +273,7 @@ func (s *suite) honesty(t *testing.T) {
 		nothing(t, d, p)
 	})
 	t.Run("every feature can be had", func(t *testing.T) {
-		root := t.TempDir()
+		root := place(t)
 		d := s.open(t, root)
 		c, err := d.Probe(background(t))
 		if err != nil {

@@ -18,7 +18,7 @@ func stdioNone() backend.Stdio { return backend.Stdio{} }
 
 // posture looks at a live bottle from inside, as its agent.
 func (s *suite) posture(t *testing.T) {
-	secret := filepath.Join(t.TempDir(), "mounted")
+	secret := filepath.Join(place(t), "mounted")
 	if err := os.WriteFile(secret, []byte("shown"), 0o644); err != nil { //nolint:gosec // the agent is to read it
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func (s *suite) posture(t *testing.T) {
 	})
 	t.Run("namespaces are its own", func(t *testing.T) {
 		for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
-			if ns == "user" && s.o.HostUsers != "" || s.o.OwnKernel != "" {
+			if ns == "user" && s.o.HostUsers != "" || ns == "cgroup" && s.o.HostCgroups != "" || s.o.OwnKernel != "" {
 				continue // in a kernel of its own there are none of the host's
 			}
 			host, err := os.Readlink("/proc/self/ns/" + ns)
@@ -55,6 +55,9 @@ func (s *suite) posture(t *testing.T) {
 			if inside := b.sh("readlink /proc/self/ns/%s", ns); inside == host {
 				t.Errorf("the %s namespace is the host's", ns)
 			}
+		}
+		if out := b.sh("find /sys/fs/cgroup -writable 2>/dev/null | head -n 3; true"); out != "" {
+			t.Errorf("cgroups can be written: %q", out)
 		}
 	})
 	t.Run("only its own descriptors are open", func(t *testing.T) {

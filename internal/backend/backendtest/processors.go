@@ -15,7 +15,7 @@ import (
 // refused. What is busy on four processors for two seconds may have a tenth of one.
 func (s *suite) processors(t *testing.T) {
 	limit := func(p *plan.Plan) { p.Limits.MilliCPUs = 100 }
-	root := t.TempDir()
+	root := place(t)
 	d := s.open(t, root)
 	c, err := d.Probe(background(t))
 	if err != nil {

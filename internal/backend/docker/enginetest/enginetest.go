@@ -267,7 +267,9 @@ func (e *Engine) Stop() {
 		_ = e.cmd.Process.Kill()
 		<-ended
 	}
-	_ = netlink.LinkDel(e.bridge)
+	if e.bridge != nil { // Podman's has none
+		_ = netlink.LinkDel(e.bridge)
+	}
 	e.orphaned()
 	e.unmount()
 	_ = os.RemoveAll(e.dir)
