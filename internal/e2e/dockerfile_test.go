@@ -74,7 +74,7 @@ func TestTheShippedDockerfilesBuild(t *testing.T) {
 		w.limit = buildLimit
 	}
 	for name, run := range map[string]func(*testing.T, holder){
-		"claude": claudeFromItsDockerfile, "codex": codexFromItsDockerfile, "opencode": opencodeWorks,
+		"claude": claudeFromItsDockerfile, "codex": codexFromItsDockerfile, "opencode": opencodeWorks, "git gate": gateFromItsDockerfile,
 	} {
 		t.Run(name, func(t *testing.T) { run(t, hold) })
 	}
@@ -98,6 +98,17 @@ func codexFromItsDockerfile(t *testing.T, hold holder) {
 	w.codexLogin(time.Now().Add(time.Hour), "first")
 	w.bottle(codexLoginBottle, codex.ChatHost, codex.APIHost)
 	w.builtAndWorks(t, pinned.FindStringSubmatch(dockerfileOf(t, codex.Provider{}))[1], model.Results)
+}
+
+// gateFromItsDockerfile installs git in the gate's image, on a base that has none.
+func gateFromItsDockerfile(t *testing.T, hold holder) {
+	w, _ := gatedWorld(t, "exit 0\n")
+	hold(t, w, "")
+	w.env["BOT_BOTTLE_BASE_IMAGE"] = dockerEngine.imageOf(t, "company-without-git", "FROM "+w.env["BOT_BOTTLE_BASE_IMAGE"]+"\nRUN dpkg --purge --force-all git\n", nil)
+	r := w.headless("x")
+	if r.code != 0 || r.out != "hello\n" || !strings.Contains(r.err, "building the image bot-bottle-git-base:") {
+		t.Errorf("exit %d\n%s\n%s", r.code, r.out, r.err)
+	}
 }
 
 // builtAndWorks starts a bottle, which makes its image, and looks at what the agent saw in it.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/enginetest"
+	"github.com/bot-bottle/bot-bottle/internal/gate/gatetest"
 	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/provider/claude"
 	"github.com/bot-bottle/bot-bottle/internal/standin"
@@ -36,7 +37,10 @@ func outlivesItsEngine(t *testing.T, runtime string, with ...enginetest.Runtime)
 	image := filepath.Join(w.dir, "image")
 	w.file(filepath.Join(image, "Dockerfile"), "FROM "+enginetest.Image+"\nCOPY claude /usr/local/bin/claude\n", 0o644)
 	w.file(filepath.Join(image, "claude"), "#!/bin/bash\ncat mark 2>/dev/null; echo of-the-first-run > mark; echo running; case \"$*\" in *finish*) exit 3;; esac; exec sleep 100000\n", 0o755)
-	w.bottle("workspace: copy\nagent_provider: {template: claude, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n", claude.Host)
+	up := gatetest.New(t) // so that there is a git gate too
+	up.Repository("app")
+	w.env["BOT_BOTTLE_BASE_IMAGE"] = enginetest.Image
+	w.bottle(gitBottle(up, "workspace: copy\nagent_provider: {template: claude, dockerfile: "+filepath.Join(image, "Dockerfile")+"}\n"), claude.Host)
 
 	b := w.begin()
 	b.says("running\n")
