@@ -234,7 +234,7 @@ git commit -q --allow-empty -m mine && git push -q origin HEAD:refs/heads/$b/x-$
 	first, second := w.begin(), w.begin()
 	for _, b := range []*background{first, second} {
 		if r := b.wait(); r.code != 3 || !strings.Contains(r.out, "hello\npushed: 0\n") {
-			t.Errorf("exit %d\n%s\n%s", r.code, r.out, r.err)
+			t.Fatalf("exit %d\n%s\n%s", r.code, r.out, r.err)
 		}
 	}
 	id := w.list()[0].Identity
@@ -264,7 +264,7 @@ git commit -q --allow-empty -m mine && git push -q origin HEAD:refs/heads/$b/x-$
 // mirrorVolumes are those of this world's home.
 func (w *world) mirrorVolumes() []string {
 	w.t.Helper()
-	found, err := dockerEngine.engine.Client.Volumes(context.Background(), "bot-bottle.role=git-mirror")
+	found, err := dockerEngine.engine.Client.Volumes(context.Background())
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -37,14 +39,14 @@ func mirrorVolume(root, name string) string { return "bot-bottle-git-" + rootTag
 // gate is the git gate's container: the host's network, as the sidecar's has, a user of its own,
 // and nothing that can be written but volumes: one for the run, which goes with the container, and
 // one for each mirror. Of the host's files it has none.
-func gate(p *plan.Plan, root, image string, memory int64) engine.Container {
+func gate(p *plan.Plan, root, image, profile string, memory int64) engine.Container {
 	c := base(root, p.ID, roleGate)
 	user := strconv.Itoa(wire.GateUser)
 	c.Image, c.User = image, user+":"+user
 	c.Entrypoint, c.Cmd = []string{wire.Program}, []string{"gate", wire.ContainerMode}
 	h := &c.HostConfig
 	h.NetworkMode = "host"
-	h.SecurityOpt = append(h.SecurityOpt, "seccomp="+gateSeccomp())
+	h.SecurityOpt = append(h.SecurityOpt, "seccomp="+profile)
 	h.PidsLimit, h.Memory = gateProcesses, min(gateMemory, memory/4*3)
 	h.MemorySwap = h.Memory
 	h.Mounts = []engine.Mount{{Type: "volume", Target: wire.GateDir, VolumeOptions: &engine.VolumeOptions{Labels: map[string]string{
@@ -116,7 +118,14 @@ func (d *Driver) startGate(ctx context.Context, l *life, p *plan.Plan, image str
 	if image == "" {
 		return nil
 	}
-	l.gate, err = l.engine.Create(ctx, gateName(l.id), gate(p, d.Root, image, memory))
+	l.gate, err = l.engine.Create(ctx, gateName(l.id), gate(p, d.Root, image, gateSeccomp(), memory))
+	if err != nil && strings.Contains(err.Error(), "opening seccomp profile failed") { // Podman wants a file's name
+		profile := filepath.Join(l.run, profileName)
+		if err := os.WriteFile(profile, []byte(gateSeccomp()), 0o600); err != nil {
+			return fmt.Errorf("cannot write the git gate's profile: %w", err)
+		}
+		l.gate, err = l.engine.Create(ctx, gateName(l.id), gate(p, d.Root, image, profile, memory))
+	}
 	if engine.IsStatus(err, http.StatusConflict) {
 		return fault.WithHint(fault.New(fault.Exists, "cannot prepare %q: a git gate of it is there already", l.id), "run bot-bottle cleanup")
 	}

@@ -74,7 +74,7 @@ func (d *Driver) gateImage(ctx context.Context, e *engine.Client, p *plan.Plan, 
 	if err := d.layGate(ctx, e, p, below.name, above.name, labels, program, trust); err != nil {
 		return "", fmt.Errorf("cannot make the git gate's image: %w", err)
 	}
-	return above.name, nil
+	return above.name, d.noteBuilt(ctx, e, above.name) // of two that make it at once, one loses the name
 }
 
 // layGate lays one layer over an image: no builder is needed for that, and none waits for a registry.
@@ -131,8 +131,11 @@ func (d *Driver) gateBase(ctx context.Context, e *engine.Client, base content, i
 	}
 	d.Progress("building the image %s, which has the git of the git gate; the first time takes a while", base.name)
 	if err := d.build(ctx, e, base.name, i); err != nil {
-		return hinted(fault.New(fault.Unavailable, "cannot build the image of the git gate: %w", err),
-			"name an image with git in BOT_BOTTLE_GIT_IMAGE, or a base that is there in BOT_BOTTLE_BASE_IMAGE; on Linux BOT_BOTTLE_GIT_GATE=host needs no image and runs this machine's git")
+		hint := "name an image with git in BOT_BOTTLE_GIT_IMAGE, or a base that is there in BOT_BOTTLE_BASE_IMAGE; on Linux BOT_BOTTLE_GIT_GATE=host needs no image and runs this machine's git"
+		if own := fault.HintOf(err); own != "" {
+			hint = own + "; or " + hint
+		}
+		return fault.WithHint(fault.New(fault.Unavailable, "cannot build the image of the git gate: %w", err), "%s", hint)
 	}
 	return nil
 }

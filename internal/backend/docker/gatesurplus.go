@@ -27,13 +27,17 @@ func (d *Driver) neededByGates(named map[string]engine.Image, program string) ma
 
 // idleMirrors are the mirrors of this Root that no bottle has; each comes back with the next fetch.
 func (d *Driver) idleMirrors(ctx context.Context, e *engine.Client) ([]backend.Surplus, error) {
-	volumes, err := e.IdleVolumes(ctx, labelRole+"="+roleMirror, labelRoot+"="+rootTag(d.Root))
+	volumes, err := e.IdleVolumes(ctx, mirrorVolume(d.Root, ""))
 	if err != nil {
 		return nil, fmt.Errorf("cannot look for mirrors: %w", err)
 	}
 	var idle []backend.Surplus
 	for _, v := range volumes {
-		idle = append(idle, backend.Surplus{Name: v.Name, What: mirrorWord + build.Printable(v.Labels[labelRemote])})
+		remote := build.Printable(v.Labels[labelRemote])
+		if remote == "" {
+			remote = "a git remote"
+		}
+		idle = append(idle, backend.Surplus{Name: v.Name, What: mirrorWord + remote})
 	}
 	return idle, nil
 }

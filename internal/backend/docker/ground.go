@@ -26,13 +26,16 @@ const (
 	groupName  = "group"
 	trustName  = "ca-certificates.crt"
 	namesName  = "resolv.conf"
+
+	// profileName is for an engine that reads the git gate's profile itself.
+	profileName = "git-gate-seccomp.json"
 )
 
 // removeRun removes what this backend put into a run directory, and the directory if nothing else
 // is in it.
 func removeRun(run string) error {
 	var errs []error
-	for _, name := range []string{guestName, statusName, passwdName, groupName, trustName, namesName, lockName} {
+	for _, name := range []string{guestName, statusName, passwdName, groupName, trustName, namesName, profileName, lockName} {
 		if err := os.Remove(filepath.Join(run, name)); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
 			errs = append(errs, err)
 		}

@@ -42,12 +42,17 @@ func (d *Driver) haveImage(ctx context.Context, e *engine.Client, repo, content 
 	}
 	for _, i := range all {
 		for _, t := range i.RepoTags {
-			if strings.HasPrefix(strings.TrimPrefix(t, "localhost/"), repo+":"+content+"-") {
+			if strings.HasPrefix(plainName(t), repo+":"+content+"-") {
 				return true, e.Tag(ctx, i.ID, repo, content+d.suffix())
 			}
 		}
 	}
 	return false, nil
+}
+
+// plainName is an image's name as it was given: Podman puts a registry before one that names none.
+func plainName(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, "localhost/"), "docker.io/library/")
 }
 
 // making keeps cleanup from taking away what a start is about to use. It ends with the process.

@@ -30,7 +30,7 @@ func (d *Driver) images(ctx context.Context, e *engine.Client) (named map[string
 			nameless = append(nameless, i)
 		}
 		for _, t := range tags {
-			t = strings.TrimPrefix(t, "localhost/") // Podman's word for no registry
+			t = plainName(t)
 			if repo, _, _ := strings.Cut(t, ":"); slices.Contains([]string{agentRepo, sidecarRepo, gateRepo, gateBaseRepo}, repo) && strings.HasSuffix(t, d.suffix()) {
 				named[t] = i
 			}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -159,15 +160,17 @@ func (c *Client) Volumes(ctx context.Context, labels ...string) ([]Volume, error
 	return found.Volumes, err
 }
 
-// IdleVolumes finds those of them that no container has.
-func (c *Client) IdleVolumes(ctx context.Context, labels ...string) ([]Volume, error) {
-	raw, err := json.Marshal(map[string][]string{"label": labels, "dangling": {"true"}})
+// IdleVolumes finds volumes that no container has and whose names begin so. Podman gives none of them
+// the labels that it was told with a container.
+func (c *Client) IdleVolumes(ctx context.Context, prefix string) ([]Volume, error) {
+	raw, err := json.Marshal(map[string][]string{"name": {prefix}, "dangling": {"true"}})
 	if err != nil {
 		return nil, err
 	}
 	var found struct{ Volumes []Volume }
 	err = c.call(ctx, http.MethodGet, "/volumes?filters="+url.QueryEscape(string(raw)), nil, &found)
-	return found.Volumes, err
+	// A filter is a part of the name, or a pattern; who removes what comes back relies on more.
+	return slices.DeleteFunc(found.Volumes, func(v Volume) bool { return !strings.HasPrefix(v.Name, prefix) }), err
 }
 
 // RemoveVolume removes a volume. One that is gone is success.

@@ -77,7 +77,7 @@ func (c *Client) PutArchive(ctx context.Context, id, dir string, tar io.Reader) 
 // Commit makes an image of what a container has been given. Changes are lines of a Dockerfile.
 func (c *Client) Commit(ctx context.Context, id, repo, tag string, changes []string) error {
 	query := url.Values{"container": {id}, "repo": {repo}, "tag": {tag}, "changes": {strings.Join(changes, "\n")}}
-	return c.call(ctx, http.MethodPost, "/commit?"+query.Encode(), nil, nil)
+	return c.call(ctx, http.MethodPost, "/commit?"+query.Encode(), struct{}{}, nil) // Podman reads a body even where it says nothing
 }
 
 // ImportImage makes an image of one layer from a tar stream. Changes are lines of a Dockerfile.
