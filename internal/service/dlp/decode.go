@@ -77,11 +77,13 @@ func (s *scan) zone(v view) {
 	if bytes.IndexByte(p, '%') >= 0 {
 		s.clusters(v, '%', percent, "url")
 	}
+	long := []zone(nil)
 	if bytes.IndexByte(p, '\\') >= 0 {
 		s.clusters(v, '\\', backslash, "escapes")
 		if v.guess == 0 {
 			s.clusters(v, '\\', cssEscape, "escapes")
 		}
+		long = s.strings(v)
 	}
 	if bytes.IndexByte(p, '&') >= 0 {
 		s.clusters(v, '&', entity, "html")
@@ -89,11 +91,12 @@ func (s *scan) zone(v view) {
 	if bytes.IndexByte(p, '=') >= 0 {
 		s.clusters(v, '=', quotedPrintable, "quoted-printable")
 	}
-	s.numbers(v)
-	s.periodic(v)
-	s.joined(v)
-	s.strings(v)
-	s.dense(v)
+	v.beside(long, func(v view) {
+		s.numbers(v)
+		s.periodic(v)
+		s.joined(v)
+		s.dense(v)
+	})
 	s.wide(v)
 	s.uu(v)
 	s.yenc(v)
@@ -182,6 +185,13 @@ func unwrap(p []byte, lo, hi int) (int, []byte) { //nolint:cyclop // one case a 
 
 func (s *scan) run(v view, lo, hi int, text []byte, all, any uint8) {
 	mixed := any&inUpper != 0 && any&inLower != 0
+	if worded(text) {
+		if all&in32 != 0 && !mixed {
+			s.base32(v, lo, hi, text, "base32")
+		}
+		s.shifted(v, lo, hi, text)
+		return
+	}
 	if all&inHex != 0 && len(text) >= minRun {
 		s.hex(v, lo, hi, text, "hex")
 		if len(text) <= 4096 {
@@ -221,27 +231,49 @@ func (s *scan) run(v view, lo, hi int, text []byte, all, any uint8) {
 	}
 }
 
+// worded reports whether a run is made of words: letters alone, and each capital among them begins one or
+// follows another capital. Of sixteen digits of base64, base58 or hex not one in a thousand is. Base32, which
+// has but one case, may be.
+func worded(run []byte) bool {
+	last := uint8(0)
+	for i, b := range run {
+		c := class[b] & (inUpper | inLower)
+		if b >= '0' && b <= '9' || c == inUpper && last == inLower && (i+1 == len(run) || class[run[i+1]]&inLower == 0) {
+			return false
+		}
+		last = c
+	}
+	return true
+}
+
 // islands are runs of hex and of one-case base32 that are glued to other letters.
 func (s *scan) islands(v view, lo int, text []byte) {
+	const least = 24
 	for _, kind := range []struct {
-		in  func(byte) bool
-		min int
-		do  func(view, int, int, []byte, string)
-		tag string
+		all, no uint8
+		do      func(view, int, int, []byte, string)
+		tag     string
 	}{
-		{func(b byte) bool { return class[b]&inHex != 0 }, 24, s.hex, "hex"},
-		{func(b byte) bool { return class[b]&in32 != 0 && class[b]&inLower == 0 }, 24, s.base32, "base32"},
-		{func(b byte) bool { return class[b]&in32 != 0 && class[b]&inUpper == 0 }, 24, s.base32, "base32"},
+		{inHex, 0, s.hex, "hex"},
+		{in32, inLower, s.base32, "base32"},
+		{in32, inUpper, s.base32, "base32"},
 	} {
-		for i := 0; i < len(text); {
+		for i := least - 1; i < len(text); {
+			if class[text[i]]&(kind.all|kind.no) != kind.all {
+				i += least // none that is long enough holds this one
+				continue
+			}
 			a := i
-			for i < len(text) && kind.in(text[i]) {
+			for a > 0 && class[text[a-1]]&(kind.all|kind.no) == kind.all {
+				a--
+			}
+			for i < len(text) && class[text[i]]&(kind.all|kind.no) == kind.all {
 				i++
 			}
-			if i-a >= kind.min && i-a < len(text) {
+			if i-a >= least && i-a < len(text) {
 				kind.do(v, lo+a, lo+i, text[a:i], kind.tag)
 			}
-			i++
+			i += least
 		}
 	}
 }
@@ -265,7 +297,11 @@ func (s *scan) decoded(v view, lo, hi int, out []byte, step string, skip int) {
 		}
 		return
 	}
-	s.child(v, lo, hi, out, step)
+	if len(out) >= 6 && worth(out) {
+		s.follow(v, lo, hi, out, step)
+	} else if s.noise(v, lo, hi, out, step) {
+		return // it was read as combined
+	}
 	if len(out) <= tiny {
 		s.combined(v.next(lo, hi, step), out)
 	}

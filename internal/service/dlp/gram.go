@@ -119,15 +119,32 @@ func (g *grams) compare(p []byte, at int, x uint64, t *[256]uint8, hit func(at i
 
 // holds reports whether a pattern stands anywhere in p.
 func (g *grams) holds(p []byte, t *[256]uint8) bool {
-	for i := 0; i+3 <= len(p); i++ {
-		x := uint64(p[i]) | uint64(p[i+1])<<8 | uint64(p[i+2])<<16 | caseless
-		if g.has(x)&1 == 0 {
+	const step = 6 // as in find
+	i := 0
+	for ; i+8 <= len(p); i += step {
+		x := binary.LittleEndian.Uint64(p[i:]) | caseless
+		if (g.has(x)|g.has(x>>8)|g.has(x>>16)|g.has(x>>24)|g.has(x>>32)|g.has(x>>40))&1 == 0 {
 			continue
 		}
-		for n := g.heads[gram(uint32(x)&0xffffff)>>3&(1<<13-1)]; n > 0; n = g.words[n-1].next {
-			if startsFolded(p[i:], g.words[n-1].text, t) {
+		for k := range step {
+			if g.has(x>>(8*k))&1 != 0 && g.holdsAt(p, i+k, x>>(8*k), t) {
 				return true
 			}
+		}
+	}
+	for ; i+3 <= len(p); i++ {
+		x := uint64(p[i]) | uint64(p[i+1])<<8 | uint64(p[i+2])<<16 | caseless
+		if g.has(x)&1 != 0 && g.holdsAt(p, i, x, t) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *grams) holdsAt(p []byte, at int, x uint64, t *[256]uint8) bool {
+	for n := g.heads[gram(uint32(x)&0xffffff)>>3&(1<<13-1)]; n > 0; n = g.words[n-1].next {
+		if startsFolded(p[at:], g.words[n-1].text, t) {
+			return true
 		}
 	}
 	return false

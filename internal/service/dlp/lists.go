@@ -63,7 +63,7 @@ func (s *scan) numbers(v view) { //nolint:cyclop // one case a form, in the orde
 // calls of chr, literals with a suffix, members with an index.
 func (s *scan) figures(v view) {
 	p := v.text
-	var items [][]byte
+	var items, half [][]byte
 	var gaps [2][]byte
 	lo, end := 0, 0
 	flush := func() {
@@ -71,7 +71,7 @@ func (s *scan) figures(v view) {
 			s.spelled(v, lo, end, items)
 			if len(items) >= 12 {
 				for first := range 2 {
-					var half [][]byte
+					half = half[:0]
 					for i := first; i < len(items); i += 2 {
 						half = append(half, items[i])
 					}
@@ -137,11 +137,12 @@ func (s *scan) spelled(v view, lo, hi int, items [][]byte) {
 }
 
 func (s *scan) spell(v view, lo, hi int, items [][]byte, turned string) {
+	out := make([]byte, 0, len(items))
 	for _, base := range []struct {
 		n    int
 		name string
 	}{{10, "decimal list"}, {8, "octal list"}, {16, "hex list"}, {2, "binary list"}} {
-		var out []byte
+		out = out[:0]
 		for _, item := range items {
 			if base.n == 16 && len(item) > 2 && len(item)%2 == 0 && item[1]|0x20 != 'x' {
 				for j := 0; j+2 <= len(item); j += 2 {
@@ -156,11 +157,7 @@ func (s *scan) spell(v view, lo, hi int, items [][]byte, turned string) {
 					item = bytes.TrimPrefix(item, []byte(prefix))
 				}
 			}
-			if n, err := strconv.ParseUint(string(item), base.n, 32); err == nil && n < 256 {
-				out = append(out, byte(n))
-			} else {
-				out = append(out, 0)
-			}
+			out = append(out, octet(item, base.n))
 		}
 		if turned != "" {
 			s.perhaps(v, lo, hi, out, turned+base.name)
@@ -171,6 +168,21 @@ func (s *scan) spell(v view, lo, hi int, items [][]byte, turned string) {
 			s.combined(v.next(lo, hi, base.name), out)
 		}
 	}
+}
+
+// octet is the byte that a number stands for, or zero.
+func octet(number []byte, base int) byte {
+	n := 0
+	for _, b := range number {
+		d := unhex(b)
+		if d < 0 || d >= base {
+			return 0
+		}
+		if n = n*base + d; n > 0xff {
+			return 0
+		}
+	}
+	return byte(n)
 }
 
 // binary reads a run of ones and zeros without separators.

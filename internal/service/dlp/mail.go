@@ -99,13 +99,14 @@ func (s *scan) words(v view) {
 	s.child(v, at, len(p), out, stepJoined)
 }
 
-// strings reads string literals that hold escaped quotes and breaks, as text within JSON does.
-func (s *scan) strings(v view) {
+// strings reads string literals that hold escaped quotes and breaks, as text within JSON does. It returns
+// where the long ones stand.
+func (s *scan) strings(v view) (long []zone) {
 	p := v.text
 	for i := 0; i < len(p); {
 		n := bytes.IndexByte(p[i:], '\\')
 		if n < 0 || i+n+1 >= len(p) {
-			return
+			return long
 		}
 		at := i + n
 		if strings.IndexByte("\"nrt\\/'", p[at+1]) < 0 {
@@ -139,5 +140,23 @@ func (s *scan) strings(v view) {
 			out, i = append(out, p[i]), i+1
 		}
 		s.child(v, lo, i, out, "string")
+		if len(out) >= longString && worth(out) {
+			long = append(long, zone{lo, i})
+		}
 	}
+	return long
+}
+
+// longString is how long what a literal says is that need not be read as it stands too.
+const longString = 1024
+
+// beside calls do with the parts of v that are not within long literals, and some of what stands there.
+func (v view) beside(long []zone, do func(view)) {
+	const edge = 256
+	at := 0
+	for _, z := range long {
+		do(v.part(zone{at, min(len(v.text), z.lo+edge)}))
+		at = max(at, z.hi-edge)
+	}
+	do(v.part(zone{at, len(v.text)}))
 }

@@ -110,6 +110,7 @@ func (s *scan) records(v view) {
 		return
 	}
 	c := pieces{s: s, v: v, step: stepJoined}
+	plain := 0 // gaps of text in a row
 	for i := 0; i < len(p); {
 		if p[i] <= ' ' || p[i] > '~' {
 			i++
@@ -119,8 +120,14 @@ func (s *scan) records(v view) {
 		for i < len(p) && p[i] > ' ' && p[i] <= '~' {
 			i++
 		}
-		if len(c.parts) > 0 && lo-c.hi > 6 || i-lo > maxPiece {
+		if len(c.parts) > 0 && allText(p[c.hi:lo]) {
+			plain++ // a length may look like a break
+		} else {
+			plain = 0
+		}
+		if len(c.parts) > 0 && (lo-c.hi > 6 || plain > mostBlanks) || i-lo > maxPiece {
 			c.flush()
+			plain = 0
 		}
 		if i-lo <= maxPiece {
 			c.add(lo, i, p[lo:i])
@@ -128,6 +135,18 @@ func (s *scan) records(v view) {
 	}
 	c.flush()
 	s.cbor(v)
+}
+
+// mostBlanks is how many gaps of text in a row may stand between the pieces of records.
+const mostBlanks = 2
+
+func allText(p []byte) bool {
+	for _, b := range p {
+		if kinds[b]&isText == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *scan) cbor(v view) {

@@ -18,13 +18,30 @@ const (
 // phrases finds recovery phrases: at least twelve words of the list with a checksum that holds.
 // One place in so many bytes is looked at, and given up at the first word that is not on the list.
 func (s *scan) phrases(v view) {
-	p := v.text
-	for i := phraseStep / 2; i < len(p); i += phraseStep {
-		at := s.listedAt(p, i)
-		if at >= 0 && (s.listedAt(p, i+phraseHalf) >= 0 || s.listedAt(p, i-phraseHalf) >= 0) {
+	for i := phraseStep / 2; i < len(v.text); i += phraseStep {
+		if at := s.phraseAt(v.text, i); at >= 0 {
 			i = max(i, s.phrase(v, at))
 		}
 	}
+}
+
+// phrased reports whether some of p may be of a phrase.
+func (s *scan) phrased(p []byte) bool {
+	for i := phraseStep / 2; i < len(p); i += phraseStep {
+		if s.phraseAt(p, i) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// phraseAt returns a place in the word at i, or -1 where that is surely not of a phrase.
+func (s *scan) phraseAt(p []byte, i int) int {
+	at := s.listedAt(p, i)
+	if at >= 0 && (s.listedAt(p, i+phraseHalf) >= 0 || s.listedAt(p, i-phraseHalf) >= 0) {
+		return at
+	}
+	return -1
 }
 
 // listedAt returns a place in the word at i, or in the next one, or -1 where it is not on the list.

@@ -12,6 +12,7 @@ type pieces struct {
 	s      *scan
 	v      view
 	step   string
+	least  int // pieces that there must be, or two
 	parts  [][]byte
 	lo, hi int
 	size   int
@@ -34,7 +35,7 @@ func (c *pieces) add(lo, hi int, part []byte) {
 }
 
 func (c *pieces) flush() {
-	if len(c.parts) >= 2 && c.size >= minGlued-4 {
+	if len(c.parts) >= max(2, c.least) && c.size >= minGlued-4 {
 		c.glue()
 	}
 	c.parts, c.size = c.parts[:0], 0
@@ -261,7 +262,10 @@ func (s *scan) between(v view) {
 func (s *scan) chain(v view, gap []byte) {
 	p := v.text
 	blank := len(bytes.TrimLeft(gap, " \n\t,.")) == 0
-	c := pieces{s: s, v: v, step: stepJoined}
+	c := pieces{s: s, v: v, step: stepJoined, least: 3}
+	if len(p) <= tiny {
+		c.least = 2 // elsewhere any two names with a sign between them would be pieces
+	}
 	words := 0
 	flush := func() {
 		// Words between spaces are prose, unless something is odd about most of them.

@@ -79,7 +79,9 @@ func (s *scan) look(v view) {
 	if s.use.Entropy {
 		s.entropy(v)
 	}
-	s.decode(v, marks, packs)
+	if v.guess == 0 || len(packs) > 0 || anyOf(marks)&markRunes != 0 || plausible(v.text) {
+		s.decode(v, marks, packs)
+	}
 	s.marks = s.marks[:m]
 	if len(v.steps) > 0 {
 		s.packs = s.packs[:p]
@@ -119,6 +121,10 @@ func (v view) next(lo, hi int, step string) view {
 
 // follow looks at a text that was not looked at before.
 func (s *scan) follow(v view, lo, hi int, out []byte, step string) {
+	if (v.guess > 0 || len(out) > tiny) && s.idle(out, v.guess > 0) {
+		s.work -= len(out) / idleCost
+		return
+	}
 	sum := maphash.Bytes(s.seed, out)
 	if s.seen == nil {
 		s.seen = map[uint64]struct{}{}
@@ -140,11 +146,36 @@ func (s *scan) follow(v view, lo, hi int, out []byte, step string) {
 	s.look(next)
 }
 
+// idleCost is how many times less it takes to see that a text is idle than to look at it.
+const idleCost = 8
+
+// idle reports whether looking at a text would come to nothing: no pattern begins in it, no phrase, and
+// nothing is for the decoders. It is what look does, without what look needs for it.
+func (s *scan) idle(p []byte, guess bool) bool {
+	m, n := len(s.marks), len(s.packs)
+	s.marks, s.packs = survey(p, guess, s.marks, s.packs)
+	is := anyOf(s.marks[m:])
+	packed := len(s.packs) > n
+	s.marks, s.packs = s.marks[:m], s.packs[:n]
+	if packed || is&markRunes != 0 || s.use.Entropy || s.t.grams.holds(p, s.t.fold) || s.phrased(p) {
+		return false
+	}
+	return is&markOdd == 0 || guess && !plausible(p)
+}
+
+func anyOf(marks []mark) (is mark) {
+	for _, b := range marks {
+		is |= b
+	}
+	return is
+}
+
 // noise is what a decoder made that is no text: most often a wrong guess, else packed without a
 // mark, or combined with a byte.
-func (s *scan) noise(v view, lo, hi int, out []byte, step string) {
+// It reports whether it did anything.
+func (s *scan) noise(v view, lo, hi int, out []byte, step string) bool {
 	if len(out) < minRun || len(out) > maxCombined || len(v.steps) >= maxDepth || v.guess >= maxGuess {
-		return
+		return false
 	}
 	next := v.next(lo, hi, step)
 	s.combined(next, out)
@@ -152,6 +183,7 @@ func (s *scan) noise(v view, lo, hi int, out []byte, step string) {
 		next.text = out
 		s.perhaps(next, 0, len(out), plain, "deflate")
 	}
+	return true
 }
 
 func (s *scan) limit(v view, rule string) {

@@ -82,6 +82,7 @@ type masks struct {
 	upper, upper2, upper4     uint64
 	alnum, alnum2, alnum4     uint64
 	lower, digit, magic, odd  uint64
+	humps                     uint64 // capitals that begin a word within another
 
 	turns, numbers, singles, digits int
 }
@@ -115,7 +116,7 @@ func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 			is |= markNumber
 		}
 		counts[slot] = n
-		if odd(q, &m, &last, bar) {
+		if odd(q, &m, &last, bar, guess) {
 			is |= markOdd
 			if at > 0 {
 				marks[len(marks)-1] |= markOdd
@@ -186,7 +187,7 @@ var runeKinds = func() (t [256]uint8) {
 }()
 
 // odd reports whether the decoders have to look at a block, and at the one before it.
-func odd(q *[block]byte, m, last *masks, bar int) bool {
+func odd(q *[block]byte, m, last *masks, bar int, guess bool) bool {
 	lower := m.lower<<1 | last.lower>>63
 	upper := m.upper<<1 | last.upper>>63
 	digit := m.digit<<1 | last.digit>>63
@@ -203,7 +204,7 @@ func odd(q *[block]byte, m, last *masks, bar int) bool {
 	}
 	humps := m.lower >> 1 &^ (1 << 63) // what follows is lower
 	turns := m.upper&lower&^humps | m.upper&digit | m.digit&(lower|upper) | m.lower&digit
-	m.turns = bits.OnesCount64(turns)
+	m.turns, m.humps = bits.OnesCount64(turns), m.upper&lower&humps
 	if between := m.odd & (m.alnum<<1 | last.alnum>>63) & (m.alnum>>1 | 1<<63); between != 0 {
 		m.turns += 2 * bits.OnesCount64(between)
 	}
@@ -217,13 +218,28 @@ func odd(q *[block]byte, m, last *masks, bar int) bool {
 	if n >= bar || n >= oddRun && m.word8&(m.word8<<8|last.word8>>56) != 0 {
 		return true
 	}
-	if eight := m.alnum4 & (m.alnum4<<4 | last.alnum4>>60); eight&(m.alnum4<<8|last.alnum4>>56)&(m.alnum4<<12|last.alnum4>>52)&(m.alnum4<<16|last.alnum4>>48) != 0 {
-		return true // twenty in a row
+	eight := m.alnum4 & (m.alnum4<<4 | last.alnum4>>60)
+	if ends := eight & (m.alnum4<<8 | last.alnum4>>56) & (m.alnum4<<12 | last.alnum4>>52) & (m.alnum4<<16 | last.alnum4>>48); ends != 0 && (guess || n > 0 || !camel(ends, m, last)) {
+		return true // twenty in a row, and no name
 	}
 	if m.digits+last.digits >= oddDigits || m.numbers+last.numbers >= oddNumbers || m.singles+last.singles >= oddSingles {
 		return true
 	}
 	return evenly(q, m, starts)
+}
+
+// camel reports whether a capital that begins a word stands within the runs of twenty that end at ends.
+func camel(ends uint64, m, last *masks) bool {
+	within := ends | ends>>1
+	within |= within >> 2
+	within |= within >> 4
+	within |= within >> 8
+	within |= ends>>16 | ends>>17 | ends>>18 | ends>>19
+	before := uint64(0)
+	if first := bits.TrailingZeros64(ends); first < 19 {
+		before = ^uint64(0) << (64 - 19 + first)
+	}
+	return m.humps&within|last.humps&before != 0
 }
 
 // evenly reports whether five words stand at equal distances, with the same sign between all.

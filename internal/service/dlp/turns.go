@@ -37,6 +37,10 @@ func (s *scan) shifted(v view, lo, hi int, text []byte) {
 	}
 	var head [8]byte
 	for n := 1; n <= 26; n++ {
+		x := uint64(shift(text[0], n)) | uint64(shift(text[1], n))<<8 | uint64(shift(text[2], n))<<16 | caseless
+		if s.t.grams.has(x)&1 == 0 {
+			continue
+		}
 		for i := range head {
 			head[i] = shift(text[i], n)
 		}
