@@ -11,6 +11,7 @@ const (
 	minRun        = 16 // bytes of an encoded run that are looked at
 	stepJoined    = "joined"
 	stepBackwards = "joined backwards"
+	stepEvery     = "every " // so many bytes
 )
 
 // The alphabets, as bits of a byte's class.
@@ -55,7 +56,12 @@ var class = func() (t [256]uint8) {
 
 // decode gives every reading of v's text to child.
 func (s *scan) decode(v view, marks []mark, packs []int) {
-	zones(marks, markOdd, 2, len(v.text), func(z zone) { s.zone(v.part(z)) })
+	zones(marks, markOdd, 2, len(v.text), func(z zone) {
+		if len(v.steps) == 0 {
+			s.spare = guessBase + guessRatio*(z.hi-z.lo)
+		}
+		s.zone(v.part(z))
+	})
 	zones(marks, markRunes, 4, len(v.text), func(z zone) {
 		s.unicode(v.part(z))
 		s.pages(v.part(z))

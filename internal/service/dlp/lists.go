@@ -292,8 +292,8 @@ func (s *scan) period(v view, at, d int) int {
 	if keep == 0 || keep > 8 || (hi-lo)/d*keep < 8 {
 		return hi
 	}
-	var out []byte
 	first, end := max(0, lo-d+1), min(len(p), hi+d)
+	out := make([]byte, 0, min(end-first+2*d, (end-first)/d*(keep+1)+4*d))
 	for i := first; i < end; i++ {
 		if !same[((i-lo)%d+d)%d] {
 			out = append(out, p[i])
@@ -305,7 +305,7 @@ func (s *scan) period(v view, at, d int) int {
 	if p[at] == ' ' && keep > 1 && !mixed(out) {
 		return hi // words of one length
 	}
-	s.apart(v, first, end, out, "every "+strconv.Itoa(d)+" bytes", keep == 1)
+	s.apart(v, first, end, out, stepEvery+strconv.Itoa(d)+" bytes", keep == 1)
 	return hi
 }
 

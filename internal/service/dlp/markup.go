@@ -31,7 +31,7 @@ func (s *scan) tagged(v view) {
 // without glues what stands between marks that follow each other closely. length is a mark's, or 0.
 func (s *scan) without(v view, first byte, length func([]byte) int) {
 	p := v.text
-	c := pieces{s: s, v: v, step: stepJoined}
+	c := s.pieces(v, 0)
 	at := 0
 	for at < len(p) {
 		n := bytes.IndexByte(p[at:], first)
@@ -73,7 +73,7 @@ func (s *scan) parts(v view) {
 	if !bytes.Contains(p, []byte("ontent-")) {
 		return
 	}
-	c := pieces{s: s, v: v, step: stepJoined}
+	c := s.pieces(v, 0)
 	at := 0
 	for {
 		n := bytes.Index(p[at:], []byte("\n\r\n"))
@@ -109,7 +109,7 @@ func (s *scan) records(v view) {
 	if !noise {
 		return
 	}
-	c := pieces{s: s, v: v, step: stepJoined}
+	c := s.pieces(v, 0)
 	plain := 0 // gaps of text in a row
 	for i := 0; i < len(p); {
 		if p[i] <= ' ' || p[i] > '~' {
@@ -155,7 +155,7 @@ func (s *scan) cbor(v view) {
 		return
 	}
 	for i := 0; i < len(p); i++ {
-		c := pieces{s: s, v: v, step: stepJoined}
+		c := s.pieces(v, 0)
 		for at := i; at < len(p) && p[at] > 0x60 && p[at] < 0x78; {
 			n := int(p[at] & 0x1f)
 			if at+1+n > len(p) || !solid(p[at+1:at+1+n]) {
@@ -188,7 +188,7 @@ func (s *scan) shown(v view) {
 		return
 	}
 	for _, marks := range [][2]byte{{'(', ')'}, {'<', '>'}} {
-		c := pieces{s: s, v: v, step: stepJoined}
+		c := s.pieces(v, 0)
 		for i := 0; i < len(p); i++ {
 			if p[i] != marks[0] {
 				continue

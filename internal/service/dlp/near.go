@@ -24,7 +24,34 @@ func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 	case r.Operated && !operated(v.text, at, hit):
 		return true
 	}
-	return !r.Short && !s.near(v.text, marks, at, hit)
+	if !r.Short && !s.near(v.text, marks, at, hit) {
+		return true
+	}
+	t := r.Tail()
+	return t != nil && !tailed(v.text, at, hit, t, marks == nil)
+}
+
+// tailed reports whether what every match of a rule has behind its keyword stands there. Where the text
+// ends before, it does not, unless the text is a part of one.
+func tailed(p []byte, at int, hit ruleHit, t *rules.Tail, part bool) bool {
+	step, i := 1, at+hit.size+t.Skip
+	if hit.turn == reversed {
+		step, i = -1, at-1-t.Skip
+	}
+	for range t.Least {
+		if i < 0 || i >= len(p) {
+			return part
+		}
+		b := p[i]
+		if hit.turn == rotated {
+			b = rot13(b)
+		}
+		if !t.Class[b] {
+			return false
+		}
+		i += step
+	}
+	return true
 }
 
 // apart reports whether a view was put together of pieces in a way by which a rule's form comes about by

@@ -18,6 +18,11 @@ type pieces struct {
 	size   int
 }
 
+// pieces begins a collection of at least so many pieces, or two.
+func (s *scan) pieces(v view, least int) pieces {
+	return pieces{s: s, v: v, step: stepJoined, least: least}
+}
+
 const (
 	maxPiece = 256
 	minGlued = 16
@@ -42,18 +47,32 @@ func (c *pieces) flush() {
 }
 
 func (c *pieces) glue() {
-	whole := bytes.Join(c.parts, nil)
-	if !lottery(whole) {
+	s := c.s
+	s.whole = s.whole[:0]
+	for _, part := range c.parts {
+		s.whole = append(s.whole, part...)
+	}
+	if !lottery(s.whole) {
 		// Words: none of the rules, but perhaps one of the bottle's own.
-		if c.s.use.Known && len(c.s.t.secrets) > 0 {
-			c.s.leaf(c.v.next(c.lo, c.hi, c.step), whole)
+		if s.use.Known && len(s.t.secrets) > 0 {
+			s.leaf(c.v.next(c.lo, c.hi, c.step), s.whole)
 		}
 		return
 	}
-	c.s.perhaps(c.v, c.lo, c.hi, whole, c.step)
+	c.guess(c.step)
 	if len(c.parts) <= 64 {
-		slices.Reverse(c.parts)
-		c.s.perhaps(c.v, c.lo, c.hi, bytes.Join(c.parts, nil), stepBackwards)
+		s.whole = s.whole[:0]
+		for _, part := range slices.Backward(c.parts) {
+			s.whole = append(s.whole, part...)
+		}
+		c.guess(stepBackwards)
+	}
+}
+
+// guess looks at what was glued, which is overwritten by the next.
+func (c *pieces) guess(step string) {
+	if s := c.s; c.v.guess < maxGuess && worth(s.whole) && !s.idle(s.whole, true, step) {
+		s.perhaps(c.v, c.lo, c.hi, bytes.Clone(s.whole), step)
 	}
 }
 
@@ -91,7 +110,7 @@ func (s *scan) joined(v view) {
 
 func (s *scan) quoted(v view) {
 	p := v.text
-	c := pieces{s: s, v: v, step: stepJoined}
+	c := s.pieces(v, 0)
 	for i := 0; i < len(p); {
 		q := p[i]
 		if q != '"' && q != '\'' && q != '`' {
@@ -141,7 +160,7 @@ func (s *scan) fields(v view) {
 		if bytes.IndexByte(p, form.between) < 0 || bytes.IndexByte(p, form.assign) < 0 {
 			continue
 		}
-		c := pieces{s: s, v: v, step: stepJoined}
+		c := s.pieces(v, 0)
 		at := 0
 		for part := range bytes.SplitSeq(p, []byte{form.between}) {
 			_, value, ok := bytes.Cut(part, []byte{form.assign})
@@ -167,7 +186,7 @@ func (s *scan) endings(v view) {
 	if bytes.IndexByte(p, '\n') < 0 {
 		return
 	}
-	c := pieces{s: s, v: v, step: stepJoined}
+	c := s.pieces(v, 0)
 	var before []byte
 	at := 0
 	for line := range bytes.SplitSeq(p, []byte{'\n'}) {
@@ -262,7 +281,7 @@ func (s *scan) between(v view) {
 func (s *scan) chain(v view, gap []byte) {
 	p := v.text
 	blank := len(bytes.TrimLeft(gap, " \n\t,.")) == 0
-	c := pieces{s: s, v: v, step: stepJoined, least: 3}
+	c := s.pieces(v, 3)
 	if len(p) <= tiny {
 		c.least = 2 // elsewhere any two names with a sign between them would be pieces
 	}

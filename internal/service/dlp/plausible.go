@@ -1,5 +1,7 @@
 package dlp
 
+import "strings"
+
 // What a guess made of a text, such as pieces glued in the order in which they stand, is most often no text
 // that anyone wrote: of each file of source code thousands of guesses are made. The decoders look at such a
 // text only where it holds what an encoding looks like.
@@ -14,15 +16,38 @@ const (
 	denseSigns = 8
 )
 
-// plausible reports whether anything in p looks as if it were encoded: a run whose kinds of letters change
+// plausible reports whether the decoders have to look at what a guess made. Of letters beyond ASCII and of
+// signs in a base no wrong guess makes text; of pieces that were glued, and of every other byte, any makes some.
+func plausible(p []byte, step string) bool {
+	switch {
+	case step == stepJoined, step == stepBackwards:
+		return encoded(p)
+	case strings.HasPrefix(step, stepEvery):
+		return encoded(p) || structured(p)
+	}
+	return true
+}
+
+// structured reports whether pieces may stand in p that are to be glued.
+func structured(p []byte) bool {
+	n := 0
+	for _, b := range p {
+		if b == '"' || b == '\'' || b == '=' || b == ':' || b == ',' || b == '\n' {
+			n++
+		}
+	}
+	return n >= 4
+}
+
+// encoded reports whether anything in p looks as if it were encoded: a run whose kinds of letters change
 // as those of a draw do, signs as base85 has them, an escape, numbers, or single letters.
-func plausible(p []byte) bool {
+func encoded(p []byte) bool { //nolint:cyclop // one pass over the bytes; each kind is a case
 	digits, singles, odd := 0, 0, 0
 	var run, solid stretchOf
 	for i, b := range p {
 		k := kinds[b]
 		if b <= ' ' || b > '~' {
-			if solid.dense() || run.drawn() || run.fives(p[:i]) {
+			if solid.dense() || run.drawn() || run.spells(p[:i]) {
 				return true
 			}
 			if k&isText == 0 {
@@ -57,7 +82,7 @@ func plausible(p []byte) bool {
 		}
 		solid.add(k, turned)
 		if class[b]&in64 == 0 {
-			if run.drawn() || run.fives(p[:i]) {
+			if run.drawn() || run.spells(p[:i]) {
 				return true
 			}
 			run = stretchOf{}
@@ -65,7 +90,7 @@ func plausible(p []byte) bool {
 		}
 		run.add(k, turned)
 	}
-	return digits >= 12 && digits*3 >= len(p) || run.drawn() || run.fives(p) || solid.dense()
+	return digits >= 12 && digits*3 >= len(p) || run.drawn() || run.spells(p) || solid.dense()
 }
 
 // turns reports whether a letter's kind changes as it does not in words: at a digit, or at a capital that
@@ -110,33 +135,56 @@ func (r *stretchOf) drawn() bool {
 	return r.turns*drawnOne >= r.n || r.any&(isLower|isUpper) == 0
 }
 
-// fives reports whether a run at the end of p, of letters of one case alone, is text in base32: it has no
-// digits of which to tell that.
-func (r *stretchOf) fives(p []byte) bool {
-	if r.n < 24 || r.any&isLower != 0 && r.any&isUpper != 0 {
+// spells reports whether a run at the end of p, of too few turns to tell, is text in base64, forwards or
+// backwards, or in base32: nine bytes in a row that one can print come about by chance once in ten thousand.
+func (r *stretchOf) spells(p []byte) bool {
+	if r.n < minRun {
 		return false
 	}
 	p = p[len(p)-r.n:]
+	for skip := range 4 {
+		if prints(p, skip, 1, 6, digits64of) || prints(p, skip, -1, 6, digits64of) {
+			return true
+		}
+	}
+	if r.any&isLower != 0 && r.any&isUpper != 0 {
+		return false
+	}
 	for skip := range 8 {
-		acc, bits, plain := uint32(0), 0, 0
-		for _, b := range p[skip:] {
-			if class[b]&in32 == 0 {
-				break
-			}
-			d := uint32(fold(b) - 'a')
-			if b <= '9' {
-				d = uint32(b-'2') + 26
-			}
-			acc, bits = acc<<5|d, bits+5
-			if bits >= 8 {
-				bits -= 8
-				if c := byte(acc >> bits); c < ' ' || c > '~' {
-					break
-				}
-				if plain++; plain >= 8 {
-					return true
-				}
-			}
+		if prints(p, skip, 1, 5, digit32) {
+			return true
+		}
+	}
+	return false
+}
+
+func digits64of(b byte) uint32 { return uint32(digits64[b]) }
+
+func digit32(b byte) uint32 {
+	if b <= '9' {
+		return uint32(b-'2') + 26
+	}
+	return uint32(fold(b) - 'a')
+}
+
+// prints reports whether digits of so many bits, taken in a direction, spell nine bytes in a row that one can
+// print.
+func prints(p []byte, skip, step int, size uint, digit func(byte) uint32) bool {
+	acc, bits, plain := uint32(0), uint(0), 0
+	i := skip
+	if step < 0 {
+		i = len(p) - 1 - skip
+	}
+	for ; i >= 0 && i < len(p); i += step {
+		acc, bits = acc<<size|digit(p[i])&(1<<size-1), bits+size
+		if bits < 8 {
+			continue
+		}
+		bits -= 8
+		if plain++; kinds[byte(acc>>bits)]&isText == 0 {
+			plain = 0
+		} else if plain >= 9 {
+			return true
 		}
 	}
 	return false

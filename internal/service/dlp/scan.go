@@ -15,6 +15,14 @@ const (
 	workRatio = 48
 )
 
+// Guesses on guesses are looked at as long as they come to so many bytes, and to so many of a zone's, each
+// counted as so many more. Tables of numbers would lead to more of them than anyone can look at.
+const (
+	guessBase  = 8 << 10
+	guessRatio = 2
+	perGuess   = 64
+)
+
 // scan looks at one window: a text and everything that can be decoded from it.
 type scan struct {
 	e     *Engine
@@ -23,6 +31,7 @@ type scan struct {
 	seed  maphash.Seed
 	seen  map[uint64]struct{}
 	work  int
+	spare int // bytes of guesses on guesses that may still be looked at, in the zone at hand
 	place string
 	base  int64
 	out   []Finding
@@ -33,6 +42,7 @@ type scan struct {
 	packs []int
 	hits  []ruleAt
 
+	whole  []byte // what is being glued
 	turned [combinedBy]byte
 	mixed  mixedRuns
 }
@@ -79,7 +89,7 @@ func (s *scan) look(v view) {
 	if s.use.Entropy {
 		s.entropy(v)
 	}
-	if v.guess == 0 || len(packs) > 0 || anyOf(marks)&markRunes != 0 || plausible(v.text) {
+	if v.guess == 0 || len(packs) > 0 || anyOf(marks)&markRunes != 0 || plausible(v.text, v.steps[len(v.steps)-1]) {
 		s.decode(v, marks, packs)
 	}
 	s.marks = s.marks[:m]
@@ -103,10 +113,16 @@ func (s *scan) child(v view, lo, hi int, out []byte, step string) {
 // perhaps takes what a decoder made of a text that did not look as if it were for that decoder: at
 // another alignment, turned, glued. Such guesses lead on only so far, or they would find themselves.
 func (s *scan) perhaps(v view, lo, hi int, out []byte, step string) {
-	if v.guess < maxGuess && len(out) >= 6 && worth(out) {
-		v.guess++
-		s.follow(v, lo, hi, out, step)
+	if v.guess >= maxGuess || len(out) < 6 || !worth(out) {
+		return
 	}
+	if v.guess > 0 {
+		if s.spare -= len(out) + perGuess; s.spare < 0 {
+			return
+		}
+	}
+	v.guess++
+	s.follow(v, lo, hi, out, step)
 }
 
 // next is what text[lo:hi] was decoded to, without the text.
@@ -121,7 +137,7 @@ func (v view) next(lo, hi int, step string) view {
 
 // follow looks at a text that was not looked at before.
 func (s *scan) follow(v view, lo, hi int, out []byte, step string) {
-	if (v.guess > 0 || len(out) > tiny) && s.idle(out, v.guess > 0) {
+	if (v.guess > 0 || len(out) > tiny) && s.idle(out, v.guess > 0, step) {
 		s.work -= len(out) / idleCost
 		return
 	}
@@ -151,7 +167,7 @@ const idleCost = 8
 
 // idle reports whether looking at a text would come to nothing: no pattern begins in it, no phrase, and
 // nothing is for the decoders. It is what look does, without what look needs for it.
-func (s *scan) idle(p []byte, guess bool) bool {
+func (s *scan) idle(p []byte, guess bool, step string) bool {
 	m, n := len(s.marks), len(s.packs)
 	s.marks, s.packs = survey(p, guess, s.marks, s.packs)
 	is := anyOf(s.marks[m:])
@@ -160,7 +176,7 @@ func (s *scan) idle(p []byte, guess bool) bool {
 	if packed || is&markRunes != 0 || s.use.Entropy || s.t.grams.holds(p, s.t.fold) || s.phrased(p) {
 		return false
 	}
-	return is&markOdd == 0 || guess && !plausible(p)
+	return is&markOdd == 0 || guess && !plausible(p, step)
 }
 
 func anyOf(marks []mark) (is mark) {

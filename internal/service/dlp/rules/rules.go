@@ -49,6 +49,7 @@ type Rule struct {
 	check   func(secret []byte) bool
 	certain func(secret []byte) bool // such a one is found whatever it looks like
 	compile func() *regexp.Regexp
+	tail    func() *Tail
 	global  []allow
 }
 
@@ -73,6 +74,7 @@ func All() []*Rule {
 	all := append(own(), file.Rules...)
 	for _, r := range all {
 		r.compile = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(r.Regex) })
+		r.tail = sync.OnceValue(r.findTail)
 		r.describe()
 		r.global = file.Allow
 		prepare(r.Allow)
