@@ -187,10 +187,18 @@ func (s *scan) endsPacked(v view) {
 	if n < 24 || s.more && v.ends {
 		return
 	}
-	tail := reversed.apply(v.text[n-16:])
-	if name := magic(tail); name != "" && name != "compress" {
+	if packedBackwards(v.text) {
 		s.perhaps(v, 0, n, reversed.apply(v.text), reversed.String())
 	}
+}
+
+// packedBackwards reports whether a text ends as packed data begins.
+func packedBackwards(p []byte) bool {
+	if len(p) < 24 {
+		return false
+	}
+	name := magic(reversed.apply(p[len(p)-16:]))
+	return name != "" && name != "compress"
 }
 
 // backwards is a list of numbers whose text was reversed.

@@ -89,7 +89,7 @@ func (s *scan) look(v view) {
 	if s.use.Entropy {
 		s.entropy(v)
 	}
-	if v.guess == 0 || len(packs) > 0 || anyOf(marks)&markRunes != 0 || plausible(v.text, v.steps[len(v.steps)-1]) {
+	if v.guess == 0 || len(packs) > 0 || anyOf(marks)&markRunes != 0 || unlike(v.text) || plausible(v.text, v.steps[len(v.steps)-1]) {
 		s.decode(v, marks, packs)
 	}
 	s.marks = s.marks[:m]
@@ -173,11 +173,14 @@ func (s *scan) idle(p []byte, guess bool, step string) bool {
 	is := anyOf(s.marks[m:])
 	packed := len(s.packs) > n
 	s.marks, s.packs = s.marks[:m], s.packs[:n]
-	if packed || is&markRunes != 0 || s.use.Entropy || s.t.grams.holds(p, s.t.fold) || s.phrased(p) {
+	if packed || is&markRunes != 0 || unlike(p) || s.use.Entropy || s.t.grams.holds(p, s.t.fold) || s.phrased(p) {
 		return false
 	}
 	return is&markOdd == 0 || guess && !plausible(p, step)
 }
+
+// unlike reports whether a text begins or ends as no text does.
+func unlike(p []byte) bool { return opening(p) != "" || packedBackwards(p) }
 
 func anyOf(marks []mark) (is mark) {
 	for _, b := range marks {
