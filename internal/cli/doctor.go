@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,10 +15,11 @@ import (
 
 // finding is a backend or a provider as doctor sees it.
 type finding struct {
-	Kind         string                `json:"kind"` // "backend" or "provider"
+	Kind         string                `json:"kind"` // "backend", "git gate" or "provider"
 	Name         string                `json:"name"`
 	Works        bool                  `json:"works"`
-	Path         string                `json:"path,omitempty"` // of a provider's program
+	Path         string                `json:"path,omitempty"` // of a provider's program, or of the gate's git
+	Where        string                `json:"where,omitempty"`
 	Fix          string                `json:"fix,omitempty"`
 	Capabilities *backend.Capabilities `json:"capabilities,omitempty"`
 }
@@ -26,7 +28,7 @@ func (a *App) doctorCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "doctor", Short: "Tell what this machine can do, and what to install",
-		Long:    "doctor probes each backend and looks for each provider's program. It changes nothing.\n\nExit codes: 0 a backend works; 13 none does.",
+		Long:    "doctor probes each backend, says where its git gate would run, and looks for each provider's program. It changes nothing.\n\nExit codes: 0 a backend works; 13 none does.",
 		Example: "  bot-bottle doctor\n  bot-bottle doctor --json", Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			home, err := a.home()
@@ -46,6 +48,7 @@ func (a *App) doctorCommand() *cobra.Command {
 				works = works || caps.Works
 				found = append(found, finding{Kind: "backend", Name: d.Name(), Works: caps.Works, Capabilities: &caps})
 			}
+			found = append(found, a.gates(found)...)
 			for _, p := range a.providers(home) {
 				found = append(found, a.examine(p, home.Cache()))
 			}
@@ -60,6 +63,31 @@ func (a *App) doctorCommand() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "for programs")
 	return c
+}
+
+// gates says where the git gate of each backend that works would run.
+func (a *App) gates(backends []finding) []finding {
+	var found []finding
+	for _, b := range backends {
+		f := finding{Kind: "git gate", Name: b.Name}
+		switch {
+		case !b.Works:
+			continue
+		case slices.Contains(b.Capabilities.Features, backend.FeatureGate) && a.env("BOT_BOTTLE_GIT_GATE") == "":
+			f.Works, f.Where = true, "in a container of its own, from an image with git that is made when it is first needed"
+			if ref := a.env("BOT_BOTTLE_GIT_IMAGE"); ref != "" {
+				f.Where = "in a container of its own, with the git of " + ref
+			}
+		case !runsGate:
+			f.Fix = "it needs Linux, or the docker backend without BOT_BOTTLE_GIT_GATE"
+		case hostGit() == "":
+			f.Fix = "install git"
+		default:
+			f.Works, f.Path, f.Where = true, hostGit(), "a process on this host, with "+hostGit()
+		}
+		found = append(found, f)
+	}
+	return found
 }
 
 func (a *App) examine(p provider.Provider, cache string) finding {
@@ -91,6 +119,9 @@ func (a *App) diagnose(found []finding, asJSON bool) error {
 	mark := map[bool]string{true: "✓", false: "✗"}
 	for _, f := range found {
 		text := f.Path
+		if f.Where != "" {
+			text = f.Where
+		}
 		if f.Capabilities != nil {
 			text = f.Capabilities.Isolation
 		}

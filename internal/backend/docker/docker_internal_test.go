@@ -98,7 +98,7 @@ func TestTheImageTagFollowsTheTextAndTheArguments(t *testing.T) {
 func TestComposesLabels(t *testing.T) {
 	id := instance.New("api")
 	const prefix = "com.docker.compose."
-	for role, more := range map[string]string{roleAgent: "", roleSidecar: "", roleLink: "", roleHandover: prefix + "volume"} {
+	for role, more := range map[string]string{roleAgent: "", roleSidecar: "", roleLink: "", roleGate: "", roleHandover: prefix + "volume"} {
 		got := labels("/root", id, role)
 		if role == roleHandover {
 			got = handover(id, "/root", false).VolumeOptions.Labels
