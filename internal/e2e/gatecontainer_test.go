@@ -322,3 +322,28 @@ func TestTheGateOnTheHostServesAContainer(t *testing.T) {
 		t.Errorf("exit %d\n%s\n%s", r.code, r.out, r.err)
 	}
 }
+
+// TestADeployKeyOpensItsRepositoryInAContainer has a mirror that is the run's own, and so no volume that
+// outlives it.
+func TestADeployKeyOpensItsRepositoryInAContainer(t *testing.T) {
+	up := gatetest.New(t)
+	up.Repository("app")
+	w := containerWorld(t, fmt.Sprintf(deployScript, up.URL("app")))
+	f := newForge(t, w, up)
+	manifest := filepath.Join(w.home, "bottles", "work.md")
+	text, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := "supervise: false\nagent_provider: {template: claude, dockerfile: " + filepath.Join(w.dir, "image", "Dockerfile") + "}\n"
+	w.file(manifest, strings.Replace(string(text), "supervise: false\n", own, 1), 0o600)
+	if r := w.headless("work"); r.code != 0 || !strings.Contains(r.out, "pushed: 0\n") {
+		t.Errorf("exit %d\n%s\n%s", r.code, r.out, r.err)
+	}
+	if n := f.count(); n != 0 {
+		t.Errorf("%d keys are left at the forge", n)
+	}
+	if left := w.mirrorVolumes(); len(left) > 0 {
+		t.Errorf("left in the engine: %q", left)
+	}
+}
