@@ -77,7 +77,7 @@ func combinedWith(p []byte, w string, key byte) bool {
 
 // combined reads bytes as text combined with one byte by exclusive or, wherever that makes a
 // pattern of them.
-func (s *scan) combined(v view, p []byte) {
+func (s *scan) combined(v view, p []byte) { //nolint:cyclop // both ends of a run
 	if len(p) > maxCombined || len(p) < minRun {
 		return
 	}
@@ -95,8 +95,11 @@ func (s *scan) combined(v view, p []byte) {
 		if hit, ok := w.what.(ruleHit); ok && s.dismissedUnder(p, at, key, hit) {
 			return
 		}
-		lo, hi, longest := at, at, 0
-		for run := 0; hi < len(p) && hi-at < combinedBy && shows(p[hi]^key); hi++ {
+		lo, hi, longest, by := at, at, 0, combinedBy
+		if hit, ok := w.what.(ruleHit); ok && hit.rule.Long {
+			by = maxCombined
+		}
+		for run := 0; hi < len(p) && hi-at < by && shows(p[hi]^key); hi++ {
 			if run++; !tokenByte[p[hi]^key] && p[hi]^key != '!' {
 				run = 0
 			}
@@ -121,6 +124,53 @@ func (s *scan) combined(v view, p []byte) {
 		}
 		s.leaf(v.next(0, len(p), "xor "+strconv.Itoa(int(key))), out)
 	})
+}
+
+// combinedFar is combined for a text of any length. Most are clean, so only those parts are read in which
+// one byte stands as often as a blank does in text, and is none.
+func (s *scan) combinedFar(v view, p []byte) {
+	const part, around = maxCombined / 2, maxCombined / 4
+	for at := 0; at < len(p); at += part {
+		if !skewed(p[at:min(len(p), at+part)]) {
+			continue
+		}
+		chunk := v
+		lo, hi := max(0, at-around), min(len(p), at+part+around)
+		if len(v.steps) == 0 {
+			chunk.at, chunk.ends = v.at+lo, v.ends && hi == len(p)
+		}
+		s.combined(chunk, p[lo:hi])
+	}
+}
+
+// uneven reports whether any part of a text is skewed.
+func uneven(p []byte) bool {
+	for at := 0; at < len(p); at += maxCombined / 2 {
+		if part := p[at:min(len(p), at+maxCombined/2)]; len(part) >= 1024 && skewed(part) {
+			return true
+		}
+	}
+	return false
+}
+
+// skewed looks at one byte in sixteen.
+func skewed(p []byte) bool {
+	if len(p) < 1024 {
+		return len(p) >= minRun
+	}
+	var seen [256]uint8
+	n, most := 0, 0
+	for i := 0; i+16 <= len(p); i += 16 {
+		n++
+		b := p[i]
+		if seen[b] < 255 {
+			seen[b]++
+		}
+		if seen[b] > seen[most] {
+			most = int(b)
+		}
+	}
+	return int(seen[most])*14 >= n && int(seen[' '])*40 <= n && most != 0
 }
 
 // dismissedUnder is dismissed for bytes that are combined with a key.

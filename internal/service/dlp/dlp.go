@@ -125,6 +125,8 @@ type ruleHit struct {
 	rule *rules.Rule
 	turn turn
 	size int
+	// opposite is the keyword with each letter in the other case, where the rule minds it.
+	opposite string
 }
 
 // turn is how text was turned before it was sent.
@@ -183,22 +185,22 @@ func (e *Engine) build() *tables {
 					t.calm.add(text, hit)
 				}
 			}
-			add(k, ruleHit{r, straight, len(k)})
+			add(k, ruleHit{r, straight, len(k), r.Opposite(k)})
 			if !r.Generic && !r.Weak {
-				t.leaf.add(k, ruleHit{r, straight, len(k)})
+				t.leaf.add(k, ruleHit{r, straight, len(k), ""})
 				if r.Dotted { // two letters make many steps; a token's head begins with a brace and a quote
 					k += "j"
 				}
-				t.steps.add(k, ruleHit{r, straight, len(k)})
+				t.steps.add(k, ruleHit{r, straight, len(k), ""})
 			}
 			if r.Generic || len(k) < 3 || len(k) == 3 && !strings.ContainsAny(k, "_-.") && !r.Dotted && !r.URL {
 				continue
 			}
 			if mirrored := string(reversed.apply([]byte(k))); mirrored != k {
-				add(mirrored, ruleHit{r, reversed, len(k)})
+				add(mirrored, ruleHit{r, reversed, len(k), ""})
 			}
 			if turned := string(rotated.apply([]byte(k))); turned != k || r.URL { // signs alone stay as they are
-				add(turned, ruleHit{r, rotated, len(k)})
+				add(turned, ruleHit{r, rotated, len(k), ""})
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func newLZ4(r io.ByteReader, src io.Reader) (io.Reader, error) {
 		return nil, err
 	}
 	if flags[0]>>6 != 1 || flags[0]&2 != 0 || flags[1]&0x8f != 0 {
-		return nil, errUnreadable
+		return nil, errBlock
 	}
 	u.checked = flags[0]&0x10 != 0
 	more := 1

@@ -140,7 +140,7 @@ func newLzip(r io.ByteReader, src io.Reader) (io.Reader, error) {
 	}
 	bits := head[5] & 0x1f
 	if head[4] != 1 || bits < 12 || bits > 29 {
-		return nil, errUnreadable
+		return nil, errBlock
 	}
 	size := uint32(1) << bits
 	size -= size / 16 * uint32(head[5]>>5)

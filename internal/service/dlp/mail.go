@@ -12,23 +12,44 @@ func (s *scan) uu(v view) {
 	if bytes.IndexByte(text, '\n') < 0 && bytes.Contains(text, []byte("begin ")) {
 		text = bytes.ReplaceAll(text, []byte(`\n`), []byte("\n"))
 	}
-	var out []byte
+	var out, other []byte
 	lo, at := 0, 0
 	flush := func() {
 		s.child(v, min(lo, len(p)), min(at, len(p)), out, "uuencode")
-		out = nil
+		s.perhaps(v, min(lo, len(p)), min(at, len(p)), other, "xxencode")
+		out, other = nil, nil
 	}
+	framed := bytes.Contains(text, []byte("begin "))
 	for line := range bytes.SplitSeq(text, []byte{'\n'}) {
-		part := uuLine(bytes.TrimRight(line, "\r"))
-		if part == nil {
+		line = bytes.TrimRight(line, "\r")
+		part := uuLine(line)
+		var xx []byte
+		if framed {
+			xx = xxLine(line)
+		}
+		if part == nil && xx == nil {
 			flush()
 			lo = at + len(line) + 1
 		}
-		out = append(out, part...)
+		out, other = append(out, part...), append(other, xx...)
 		at += len(line) + 1
 	}
 	flush()
 }
+
+// xxLine is uuLine in the alphabet of xxencode, which is translated to uuencode's.
+func xxLine(line []byte) []byte {
+	turned := make([]byte, len(line))
+	for i, b := range line {
+		if digitsXX[b] == none {
+			return nil
+		}
+		turned[i] = ' ' + digitsXX[b]
+	}
+	return uuLine(turned)
+}
+
+var digitsXX = alphabet("+-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 
 // uuLine is nil for a line that tells another length than it has.
 func uuLine(line []byte) []byte {

@@ -13,7 +13,7 @@ import (
 func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 	r := hit.rule
 	switch {
-	case !s.use.Patterns, v.leaf && hit.turn != straight, v.apart(r, hit.turn != straight):
+	case !s.use.Patterns, v.leaf && hit.turn != straight, v.apart(r, at, hit.turn != straight):
 		return true
 	case r.Weak && (v.guess > 0 || v.leaf || hit.turn != straight), r.Generic && (v.guess > 0 || v.leaf):
 		return true
@@ -56,7 +56,7 @@ func tailed(p []byte, at int, hit ruleHit, t *rules.Tail, part bool) bool {
 
 // apart reports whether a view was put together of pieces in a way by which a rule's form comes about by
 // itself: what stood between a name and its value is gone, and so is what a turned text's words mean.
-func (v view) apart(r *rules.Rule, turned bool) bool {
+func (v view) apart(r *rules.Rule, at int, turned bool) bool {
 	n := len(v.steps)
 	if n == 0 {
 		return false
@@ -65,7 +65,7 @@ func (v view) apart(r *rules.Rule, turned bool) bool {
 	case stepJoined:
 		return r.Named || turned && brief(r)
 	case stepBackwards:
-		return r.Named || !r.Distinct || brief(r)
+		return r.Named || at > 0 && (!r.Distinct || brief(r)) // a token's first piece stands first
 	}
 	return v.leaf && (slices.Contains(v.steps[:n-1], stepJoined) || slices.Contains(v.steps[:n-1], stepBackwards))
 }
@@ -78,6 +78,16 @@ func wordlike(value []byte) bool {
 		}
 	}
 	return rarity(bytes.ToLower(value)) < 9*len(value)
+}
+
+func digitsIn(p []byte) int {
+	n := 0
+	for _, b := range p {
+		if b >= '0' && b <= '9' {
+			n++
+		}
+	}
+	return n
 }
 
 // brief reports whether a rule goes by so few signs that they stand in words once these are turned.
@@ -183,14 +193,16 @@ func (m *mixedRuns) between(p []byte, lo, hi int) bool {
 }
 
 // glue reports whether a keyword with which a secret begins stands in a run as long as one.
-func glue(p []byte, at int, hit ruleHit) bool {
+func glue(p []byte, at int, hit ruleHit) bool { //nolint:cyclop // one count a kind of letter
 	digits, uppers, lowers, n := 0, 0, 0, 0
+	letters, longest := 0, 0 // in a row
 	step := 1
 	if hit.turn == reversed {
 		at, step = at+hit.size-1, -1
 	}
 	i := at
 	for ; i >= 0 && i < len(p) && n < 64 && solidByte[p[i]]; i, n = i+step, n+1 {
+		letters++
 		switch c := class[p[i]]; {
 		case c&inUpper != 0:
 			uppers++
@@ -198,12 +210,15 @@ func glue(p []byte, at int, hit ruleHit) bool {
 			lowers++
 		case p[i] >= '0' && p[i] <= '9':
 			digits++
+		default:
+			letters = 0
 		}
+		longest = max(longest, letters)
 	}
 	if i < 0 || i == len(p) {
 		return true // more of it may come
 	}
-	if n < minRun || digits == 0 && (uppers < 3 || lowers < 3) && uppers < 12 {
+	if n < minRun || digits == 0 && (uppers < 3 || lowers < 3) && uppers < 12 && longest < noWord {
 		return false
 	}
 	if hit.rule.Dotted && hit.turn != reversed {
@@ -213,6 +228,9 @@ func glue(p []byte, at int, hit ruleHit) bool {
 	}
 	return true
 }
+
+// noWord is how many letters in a row no word and no name has.
+const noWord = 30
 
 // credentials reports whether what follows "://" has a name and a password before a host.
 func credentials(p []byte) bool {

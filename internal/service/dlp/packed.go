@@ -26,7 +26,7 @@ func magic(p []byte) string { //nolint:cyclop // one case a form, in the order t
 		return "zip"
 	case p[0] == 'B' && p[1] == 'Z' && p[2] == 'h' && p[3] >= '1' && p[3] <= '9' && p[4] == 0x31 && p[5] == 0x41:
 		return "bzip2"
-	case p[0] == 0xfd && string(p[1:6]) == "7zXZ\x00":
+	case p[0] == 0xfd && string(p[1:6]) == "7zXZ\x00" && headed(p):
 		return "xz"
 	case p[0] == 'L' && string(p[1:5]) == "ZIP\x01":
 		return "lzip"
@@ -34,9 +34,9 @@ func magic(p []byte) string { //nolint:cyclop // one case a form, in the order t
 		return "lz4"
 	case p[0] == 0x1f && p[1] == 0x9d && p[2]&0x60 == 0 && p[2]&0x1f >= 9 && p[2]&0x1f <= 16 && p[4]&1 == 0: // its first code is a byte
 		return "compress"
-	case p[0] == '7' && string(p[1:6]) == "z\xbc\xaf\x27\x1c":
+	case p[0] == '7' && string(p[1:6]) == "z\xbc\xaf\x27\x1c" && headed(p):
 		return "7z"
-	case p[0] == 'R' && string(p[1:6]) == "ar!\x1a\x07":
+	case p[0] == 'R' && string(p[1:6]) == "ar!\x1a\x07" && headed(p):
 		return "rar"
 	case p[0]&0x0f == 8 && p[0]>>4 <= 7 && (uint16(p[0])<<8|uint16(p[1]))%31 == 0 && p[1]&0x20 == 0 && (p[0] == 0x78 || p[0] == 0x68 || p[0] == 0x58) && deflated(p[2:]):
 		return "zlib"
@@ -131,6 +131,30 @@ func inflated(p []byte) []byte {
 }
 
 const maxInflated = 1 << 20
+
+// unbrotli is what a short text holds that the usual encoders of RFC 7932 packed, whose windows of 4 and
+// 16 MiB show in its first bits; or nil. It has to end where its data does.
+func unbrotli(p []byte) []byte {
+	if len(p) < minRun || p[0]&0x0f != 0x0b && p[0]&0x0f != 0x0f {
+		return nil
+	}
+	src := bytes.NewReader(p)
+	r, ok := brotlis.Get().(*brotli.Reader)
+	if !ok {
+		r = brotli.NewReader(nil)
+	}
+	defer brotlis.Put(r)
+	if r.Reset(src) != nil {
+		return nil
+	}
+	out, err := io.ReadAll(io.LimitReader(r, maxInflated))
+	if err != nil || len(out) < minPart || src.Len() > 0 || !inflatedText(out[:min(len(out), 256)]) {
+		return nil
+	}
+	return out
+}
+
+var brotlis sync.Pool
 
 // inflatedText tells text, of which there is some variety, from what noise inflates to.
 func inflatedText(p []byte) bool {

@@ -100,7 +100,10 @@ func (s *scan) joined(v view) {
 	}
 	s.quoted(v)
 	s.fields(v)
-	s.endings(v)
+	s.endings(v, "-+/.!%~@")
+	if bytes.Contains(v.text, []byte("://")) {
+		s.endings(v, "-+/.!%~@:?&=#$*^") // addresses in pieces
+	}
 	s.between(v)
 	s.tagged(v)
 	s.parts(v)
@@ -181,7 +184,7 @@ func (s *scan) fields(v view) {
 
 // endings glues the last words of lines that begin alike, but for numbers: records of a log,
 // comments, rows.
-func (s *scan) endings(v view) {
+func (s *scan) endings(v view, signs string) {
 	p := v.text
 	if bytes.IndexByte(p, '\n') < 0 {
 		return
@@ -190,7 +193,7 @@ func (s *scan) endings(v view) {
 	var before []byte
 	at := 0
 	for line := range bytes.SplitSeq(p, []byte{'\n'}) {
-		head, word := ending(line)
+		head, word := ending(line, signs)
 		if len(word) == 0 || len(word) > maxPiece || len(line) > 1024 {
 			c.flush()
 			before = nil
@@ -208,13 +211,13 @@ func (s *scan) endings(v view) {
 }
 
 // ending is a line's last word without the marks around it, and what stands before.
-func ending(line []byte) (head, word []byte) {
+func ending(line []byte, signs string) (head, word []byte) {
 	end := len(line)
 	for end > 0 && strings.IndexByte("\r \t\"'`)}],;\\+|", line[end-1]) >= 0 {
 		end--
 	}
 	lo := end
-	for lo > 0 && (wordByte(line[lo-1]) || strings.IndexByte("-+/.!%~@", line[lo-1]) >= 0) {
+	for lo > 0 && (wordByte(line[lo-1]) || strings.IndexByte(signs, line[lo-1]) >= 0) {
 		lo--
 	}
 	return line[:lo], line[lo:end]

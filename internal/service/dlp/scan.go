@@ -1,6 +1,7 @@
 package dlp
 
 import (
+	"bytes"
 	"hash/maphash"
 	"slices"
 	"unicode/utf8"
@@ -92,6 +93,9 @@ func (s *scan) look(v view) {
 	if v.guess == 0 || len(packs) > 0 || anyOf(marks)&markRunes != 0 || unlike(v.text) || plausible(v.text, v.steps[len(v.steps)-1]) {
 		s.decode(v, marks, packs)
 	}
+	if v.guess == 0 && len(v.text) > tiny && (len(v.steps) > 0 || len(v.text) > maxCombined) {
+		s.combinedFar(v, v.text)
+	}
 	s.marks = s.marks[:m]
 	if len(v.steps) > 0 {
 		s.packs = s.packs[:p]
@@ -173,7 +177,7 @@ func (s *scan) idle(p []byte, guess bool, step string) bool {
 	is := anyOf(s.marks[m:])
 	packed := len(s.packs) > n
 	s.marks, s.packs = s.marks[:m], s.packs[:n]
-	if packed || is&markRunes != 0 || unlike(p) || s.use.Entropy || s.t.grams.holds(p, s.t.fold) || s.phrased(p) {
+	if packed || is&markRunes != 0 || unlike(p) || !guess && len(p) > tiny && uneven(p) || s.use.Entropy || s.t.grams.holds(p, s.t.fold) || s.phrased(p) {
 		return false
 	}
 	return is&markOdd == 0 || guess && !plausible(p, step)
@@ -193,14 +197,24 @@ func anyOf(marks []mark) (is mark) {
 // mark, or combined with a byte.
 // It reports whether it did anything.
 func (s *scan) noise(v view, lo, hi int, out []byte, step string) bool {
-	if len(out) < minRun || len(out) > maxCombined || len(v.steps) >= maxDepth || v.guess >= maxGuess {
+	if len(out) < minRun || len(v.steps) >= maxDepth || v.guess >= maxGuess {
 		return false
 	}
 	next := v.next(lo, hi, step)
+	if len(out) > maxCombined {
+		s.combinedFar(next, out)
+		return true
+	}
 	s.combined(next, out)
 	if plain := inflated(out); plain != nil {
 		next.text = out
 		s.perhaps(next, 0, len(out), plain, "deflate")
+	}
+	if v.guess == 0 {
+		if plain := unbrotli(out); plain != nil {
+			next.text = out
+			s.perhaps(next, 0, len(out), plain, "br")
+		}
 	}
 	return true
 }
@@ -346,6 +360,10 @@ func (s *scan) keywords(v view, marks []mark, lo, hi int, calm bool) {
 				return
 			}
 			s.hits = append(s.hits, ruleAt{hit, at})
+			if hit.opposite != "" && !v.leaf && bytes.HasPrefix(v.text[at:], []byte(hit.opposite)) {
+				hit.turn = swapped
+				s.hits = append(s.hits, ruleAt{hit, at})
+			}
 		}
 	})
 }
@@ -395,7 +413,7 @@ func (s *scan) region(v view, k ruleHit, lo, hi int) {
 		for _, f := range found {
 			a, b := f[0], f[1]
 			value := text[a:b]
-			if k.rule.Spelled && v.guess > 0 && wordlike(value) {
+			if k.rule.Spelled && (v.guess > 0 && wordlike(value) || k.turn == swapped && digitsIn(value) < 2) {
 				continue
 			}
 			if k.turn == reversed {

@@ -85,6 +85,7 @@ type masks struct {
 	humps                     uint64 // capitals that begin a word within another
 
 	turns, numbers, singles, digits int
+	long                            bool // twenty letters and digits in a row
 }
 
 // survey appends a mark for each block of p, and where compressed data may begin. What a guess led
@@ -122,7 +123,7 @@ func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 				marks[len(marks)-1] |= markOdd
 			}
 		}
-		if m.word8 != 0 && (m.turns+last.turns > 0 || m.digits >= 8) || m.upper4&(m.upper4<<4|last.upper4>>60) != 0 {
+		if m.word8 != 0 && (m.turns+last.turns > 0 || m.digits >= 8 || m.long || last.long) || m.upper4&(m.upper4<<4|last.upper4>>60) != 0 {
 			is |= markDrawn
 		}
 		for ; m.magic != 0; m.magic &= m.magic - 1 {
@@ -220,6 +221,7 @@ func odd(q *[block]byte, m, last *masks, bar int, guess bool) bool {
 	}
 	eight := m.alnum4 & (m.alnum4<<4 | last.alnum4>>60)
 	if ends := eight & (m.alnum4<<8 | last.alnum4>>56) & (m.alnum4<<12 | last.alnum4>>52) & (m.alnum4<<16 | last.alnum4>>48); ends != 0 && (guess || n > 0 || !camel(ends, m, last)) {
+		m.long = true
 		return true // twenty in a row, and no name
 	}
 	if m.digits+last.digits >= oddDigits || m.numbers+last.numbers >= oddNumbers || m.singles+last.singles >= oddSingles {

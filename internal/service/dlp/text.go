@@ -12,6 +12,8 @@ import (
 
 // dense reads runs of printable bytes as base85 (RFC 1924's alphabet, as git and Python use it)
 // and as ascii85.
+const maxDense = 16380 // of a run at once: whole groups of five
+
 func (s *scan) dense(v view) {
 	p := v.text
 	for i := 0; i < len(p); {
@@ -20,7 +22,7 @@ func (s *scan) dense(v view) {
 			continue
 		}
 		lo, odd := i, 0
-		for i < len(p) && p[i] > ' ' && p[i] <= '~' && i-lo < 4096 {
+		for i < len(p) && p[i] > ' ' && p[i] <= '~' && i-lo < maxDense {
 			if class[p[i]]&in64 == 0 {
 				odd++
 			}
@@ -36,7 +38,7 @@ func (s *scan) dense(v view) {
 		text = bytes.TrimSuffix(text, []byte("~>"))
 		// It may stand between quotes or behind a name.
 		s.bases85(v, lo, i, text)
-		for _, q := range []byte{'"', '\'', '=', ':'} {
+		for _, q := range []byte{'"', '\'', '=', ':', '>'} {
 			if a := bytes.IndexByte(text, q); a >= 0 {
 				part := text[a+1:]
 				part = bytes.TrimLeft(part, "\"'")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"slices"
 
@@ -49,7 +50,7 @@ func (s *Stream) sealed(name string, at int64, head []byte) {
 }
 
 func (s *scan) sealed(v view, at int, name string) {
-	if s.use.Patterns {
+	if s.use.Patterns && v.guess == 0 { // a guess makes any mark of chance
 		p := v.text[at:]
 		s.add(v.next(at, len(v.text), name), 0, 0, RuleUnreadable, "", p[:min(len(p), 64)])
 	}
@@ -93,7 +94,7 @@ func opening(p []byte) string {
 			return "pgp-message"
 		}
 	}
-	for _, m := range marks {
+	for _, m := range marks { // a head that is broken counts here too
 		if bytes.HasPrefix(p, []byte(m.mark)) {
 			return m.name
 		}
@@ -101,8 +102,11 @@ func opening(p []byte) string {
 	return ""
 }
 
-// marks are those of formats that are not unpacked.
+// marks are those of formats that are not unpacked, or whose head is broken.
 var marks = []struct{ mark, name string }{
+	{"\xfd7zXZ\x00", "xz"},
+	{"7z\xbc\xaf\x27\x1c", "7z"},
+	{"Rar!\x1a\x07", "rar"},
 	{"\x89LZO\x00\r\n\x1a\n", "lzop"},
 	{"LRZI\x00", "lrzip"},
 	{"7kSt\xa0\x31\x83\xd3", "zpaq"},
@@ -133,6 +137,22 @@ func sessionKey(p []byte) bool {
 		return (body[0] == 4 || body[0] == 5) && body[1] > 0 && body[1] <= 13 && body[2] <= 3 && body[3] > 0 && body[3] <= 14
 	}
 	return false
+}
+
+// headed reports whether the head behind the mark of an xz, 7z or rar archive is whole: programs that know
+// these formats hold their marks too.
+func headed(p []byte) bool {
+	switch {
+	case len(p) < 32:
+		return false
+	case p[0] == 0xfd:
+		return crc32.ChecksumIEEE(p[6:8]) == binary.LittleEndian.Uint32(p[8:])
+	case p[0] == '7':
+		return crc32.ChecksumIEEE(p[12:32]) == binary.LittleEndian.Uint32(p[8:])
+	case p[6] == 0: // before version 5: the type of the first block
+		return p[9] == 0x73
+	}
+	return p[6] == 1 && p[7] == 0 && p[12] < 64 && p[13] == 1
 }
 
 // keyed reports whether an algorithm and the length of its number fit a packet's head: the number is all

@@ -38,10 +38,10 @@ func entry(method, flags uint16, data []byte) []byte {
 func TestWhatCannotBeReadIsFound(t *testing.T) {
 	r := rand.New(rand.NewSource(3))
 	sealed := drawn(r, 4000)
-	seven := "7z\xbc\xaf\x27\x1c\x00\x04"
+	seven := "7z\xbc\xaf\x27\x1c\x00\x04" + string(binary.LittleEndian.AppendUint32(nil, crc32.ChecksumIEEE(sealed[:20])))
 	for name, body := range map[string][]byte{
 		"7z":                       append([]byte(seven), sealed...),
-		"rar":                      append([]byte("Rar!\x1a\x07\x01\x00"), sealed...),
+		"rar":                      append([]byte("Rar!\x1a\x07\x01\x00crc4\x0c\x01"), sealed...),
 		"zip, encrypted":           entry(8, 1, sealed),
 		"zip, AES":                 entry(99, 1, sealed),
 		"zip, unknown method":      entry(98, 0, sealed),
@@ -52,7 +52,7 @@ func TestWhatCannotBeReadIsFound(t *testing.T) {
 		"OpenPGP, in armor":        []byte("-----BEGIN PGP MESSAGE-----\n\n" + base64.StdEncoding.EncodeToString(append([]byte("\x8c\x0d\x04\x09\x03\x02"), sealed...)) + "\n"),
 		"cabinet":                  append([]byte("MSCF\x00\x00\x00\x00"), sealed...),
 		"xz, a broken block":       append([]byte("\xfd7zXZ\x00\x00\x04abcd\x02\x00\x21\x01\x16\x00\x00\x00crc4"), sealed...),
-		"xz, an unknown filter":    append([]byte("\xfd7zXZ\x00\x00\x04abcd\x02\x00\x03\x01\x16\x00\x00\x00crc4"), sealed...),
+		"xz, an unknown filter":    append([]byte("\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x03\x01\x16\x00\x00\x00crc4"), sealed...),
 	} {
 		for place, text := range map[string][]byte{
 			"as it is": body,

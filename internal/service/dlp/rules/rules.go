@@ -100,6 +100,30 @@ func (r *Rule) describe() {
 	r.Spelled = r.ID == "aws-key-id" || r.ID == "aws-access-token"
 }
 
+// Opposite is a keyword of the rule with each letter in the other case than that in which its secrets have
+// it, or "" where either will do.
+func (r *Rule) Opposite(keyword string) string {
+	if !r.Glued || strings.Contains(r.Regex, "(?i") {
+		return ""
+	}
+	at := strings.Index(strings.ToLower(r.Regex), keyword)
+	if at < 0 {
+		return ""
+	}
+	out := []byte(r.Regex[at : at+len(keyword)])
+	letters := 0
+	for i, b := range out {
+		if b|0x20 >= 'a' && b|0x20 <= 'z' {
+			out[i] = b ^ 0x20
+			letters++
+		}
+	}
+	if letters < 2 {
+		return ""
+	}
+	return string(out)
+}
+
 func prepare(lists []allow) {
 	for i := range lists {
 		texts := lists[i].Regexes
