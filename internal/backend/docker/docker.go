@@ -49,7 +49,8 @@ type Driver struct {
 	session.Client
 	Config
 
-	found atomic.Pointer[site] // nil before the engine was asked
+	about atomic.Pointer[engine.Info] // nil before the engine was asked
+	found atomic.Pointer[site]        // what follows from that
 
 	mu     sync.Mutex // guards lives and client
 	lives  map[instance.ID]*life

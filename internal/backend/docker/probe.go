@@ -49,6 +49,7 @@ func (d *Driver) probe(ctx context.Context, tried trier) (backend.Capabilities, 
 	case err != nil:
 		return lacking(err), nil
 	}
+	d.about.Store(&info)
 	s, err := d.examine(ctx, e, info, tried)
 	switch {
 	case ctx.Err() != nil:

@@ -44,7 +44,7 @@ func (d *Driver) site(ctx context.Context, e *engine.Client) (*site, error) {
 	if s := d.found.Load(); s != nil {
 		return s, nil
 	}
-	info, err := e.Info(ctx)
+	info, err := d.info(ctx, e)
 	if err != nil {
 		return nil, err
 	}
