@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,7 +19,7 @@ import (
 // client calls a session as an engine does.
 type client struct {
 	t  *testing.T
-	to *http.Transport
+	to *http.ClientConn
 }
 
 func served(t *testing.T, s *session) *client {
@@ -26,9 +27,13 @@ func served(t *testing.T, s *session) *client {
 	here, there := net.Pipe()
 	l, done := newLine(there), make(chan struct{})
 	go func() { defer close(done); s.serve(context.WithoutCancel(t.Context()), l) }()
-	to := &http.Transport{Protocols: new(http.Protocols), DialContext: func(context.Context, string, string) (net.Conn, error) { return here, nil }}
-	to.Protocols.SetUnencryptedHTTP2(true)
-	t.Cleanup(func() { _ = l.Close(); _ = here.Close(); <-done })
+	by := &http.Transport{Protocols: new(http.Protocols), DialContext: func(context.Context, string, string) (net.Conn, error) { return here, nil }}
+	by.Protocols.SetUnencryptedHTTP2(true)
+	to, err := by.NewClientConn(t.Context(), "http", "session:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = to.Close(); _ = l.Close(); _ = here.Close(); <-done })
 	return &client{t, to}
 }
 
@@ -135,8 +140,9 @@ func TestASessionAnswers(t *testing.T) {
 		}
 	})
 	t.Run("no message that is too long", func(t *testing.T) {
-		if got := c.call(methodCredentials, nil, make([]byte, maxMessage+1)).status(); got != "2" {
-			t.Errorf("it ends with %q", got)
+		s := c.call(methodCredentials, nil, make([]byte, maxMessage+1))
+		if got, why := s.status(), s.resp.Trailer.Get("Grpc-Message"); got != "2" || !strings.Contains(why, fmt.Sprint(maxMessage+1)) {
+			t.Errorf("it ends with %q, %q", got, why)
 		}
 	})
 }

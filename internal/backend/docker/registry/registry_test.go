@@ -104,7 +104,14 @@ func TestAHelperIsAskedAsDockerAsks(t *testing.T) {
 		*token*) printf '{"Username":"<token>","Secret":"id-1"}';;
 		*) printf '{"ServerURL":"%s","Username":"u","Secret":"s-1"}' "$server";;
 	esac`)
-	l := configured(t, `{"credHelpers":{"one.example":"safe","path.example":"../safe","absent.example":"absent"},"credsStore":"safe"}`)
+	t.Chdir(t.TempDir()) // where a name with a slash would be looked for
+	if err := os.Mkdir("docker-credential-x", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("docker-credential-x/y", []byte("#!/bin/sh\necho '{\"Username\":\"u\",\"Secret\":\"s\"}'\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l := configured(t, `{"credHelpers":{"one.example":"safe","path.example":"x/y","absent.example":"absent"},"credsStore":"safe"}`)
 	for host, want := range map[string]string{"one.example": "u s-1", "docker.io": "u s-1", "token.example": " id-1", "quiet.example": ""} {
 		login, ok, err := l.For(t.Context(), host)
 		got := ""
