@@ -89,6 +89,7 @@ func (d *Driver) Teardown(ctx context.Context, h backend.Handle) error {
 func (d *Driver) teardownOwn(ctx context.Context, l *life) error {
 	err := l.end(ctx)
 	l.gone.Wait()
+	l.owner.close()
 	err = errors.Join(err, removeCgroups(ctx, l.cgroups), removeRun(l.run))
 	l.lock.release()
 	d.forget(l)
@@ -99,14 +100,15 @@ func (d *Driver) teardownOwn(ctx context.Context, l *life) error {
 }
 
 // end ends both processes: the guest at once, and with it everything in the bottle; the sidecar by
-// its lifeline, and by force when it does not follow.
+// its lifeline, and by force when it does not follow. What a guest said before it ended can still be
+// received: it may be the reason.
 func (l *life) end(ctx context.Context) error {
 	var errs []error
 	if l.guest != nil && !l.guest.ended() {
 		errs = append(errs, l.guest.process.kill(ctx))
 	}
 	if l.owner != nil {
-		_ = l.owner.conn.Close()
+		_ = l.owner.conn.CloseWrite()
 	}
 	if l.control != nil {
 		_ = l.control.Close()

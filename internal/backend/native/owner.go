@@ -21,6 +21,13 @@ type owner struct{ conn *net.UnixConn }
 // answerLimit bounds how long a guest may take for one step when ctx has no earlier end.
 const answerLimit = 30 * time.Second
 
+// close lets go of the socket; of none, too.
+func (o *owner) close() {
+	if o != nil {
+		_ = o.conn.Close()
+	}
+}
+
 // send writes one message.
 func (o *owner) send(v any) error {
 	message, err := json.Marshal(v)

@@ -111,7 +111,9 @@ func (d *Driver) ground(l *life, p *plan.Plan, undone *undo.Stack) (ids, error) 
 func (d *Driver) populate(l *life, p *plan.Plan, who ids, undone *undo.Stack) (toSidecar *net.UnixConn, err error) {
 	// The groups go last: the kernel removes none that has a process.
 	undone.Push("the processes", func(ctx context.Context) error {
-		return errors.Join(l.end(ctx), removeCgroups(ctx, l.cgroups))
+		err := l.end(ctx)
+		l.owner.close()
+		return errors.Join(err, removeCgroups(ctx, l.cgroups))
 	})
 	view, err := newView(p, d.self[0], who.root)
 	if err != nil {
