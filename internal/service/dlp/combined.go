@@ -153,14 +153,14 @@ func uneven(p []byte) bool {
 	return false
 }
 
-// skewed looks at one byte in sixteen.
+// skewed looks at one byte in thirty-two.
 func skewed(p []byte) bool {
 	if len(p) < 1024 {
 		return len(p) >= minRun
 	}
 	var seen [256]uint8
 	n, most := 0, 0
-	for i := 0; i+16 <= len(p); i += 16 {
+	for i := 0; i+32 <= len(p); i += 32 {
 		n++
 		b := p[i]
 		if seen[b] < 255 {

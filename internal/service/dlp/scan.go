@@ -413,7 +413,7 @@ func (s *scan) region(v view, k ruleHit, lo, hi int) {
 		for _, f := range found {
 			a, b := f[0], f[1]
 			value := text[a:b]
-			if k.rule.Spelled && (v.guess > 0 && wordlike(value) || k.turn == swapped && digitsIn(value) < 2) {
+			if k.rule.Spelled && (v.guess > 0 && wordlike(value) || k.turn == swapped && digitsIn(value) < 2 || v.leaf && digitsIn(value) == 0) {
 				continue
 			}
 			if k.turn == reversed {

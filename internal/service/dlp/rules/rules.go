@@ -103,7 +103,7 @@ func (r *Rule) describe() {
 // Opposite is a keyword of the rule with each letter in the other case than that in which its secrets have
 // it, or "" where either will do.
 func (r *Rule) Opposite(keyword string) string {
-	if !r.Glued || strings.Contains(r.Regex, "(?i") {
+	if !r.Glued || len(keyword) < 4 || strings.Contains(r.Regex, "(?i") {
 		return ""
 	}
 	at := strings.Index(strings.ToLower(r.Regex), keyword)
