@@ -153,24 +153,33 @@ func uneven(p []byte) bool {
 	return false
 }
 
-// skewed looks at one byte in thirty-two.
+// skewed looks at one byte in thirty-two, and where that may be at one in four.
 func skewed(p []byte) bool {
 	if len(p) < 1024 {
 		return len(p) >= minRun
 	}
-	var seen [256]uint8
-	n, most := 0, 0
-	for i := 0; i+32 <= len(p); i += 32 {
+	return frequent(p, 32) && frequent(p, 4)
+}
+
+// frequent reports whether a byte that is no blank and no zero stands as often as a blank does in text
+// that has none, or in what is no text.
+func frequent(p []byte, step int) bool {
+	var seen [256]uint16
+	n, most, lower := 0, 0, 0
+	for i := 0; i+step <= len(p); i += step {
 		n++
 		b := p[i]
-		if seen[b] < 255 {
-			seen[b]++
+		if kinds[b]&isLower != 0 {
+			lower++
 		}
-		if seen[b] > seen[most] {
+		if seen[b]++; seen[b] > seen[most] {
 			most = int(b)
 		}
 	}
-	return int(seen[most])*14 >= n && int(seen[' '])*40 <= n && most != 0
+	if 40*int(seen[' ']) > n && 4*lower > n {
+		return false // it is text as it stands
+	}
+	return int(seen[most])*14 >= n && most != ' ' && most != 0
 }
 
 // dismissedUnder is dismissed for bytes that are combined with a key.

@@ -14,32 +14,54 @@ import (
 )
 
 // magic names the compression whose mark p begins with, or "".
-func magic(p []byte) string { //nolint:cyclop // one case a form, in the order they are told apart
-	switch {
-	case len(p) < 6:
+func magic(p []byte) string { //nolint:cyclop // one case a form
+	if len(p) < 6 {
 		return ""
-	case p[0] == 0x1f && p[1] == 0x8b && p[2] == 8 && p[3] < 0x20:
-		return "gzip"
-	case p[0] == 0x28 && p[1] == 0xb5 && p[2] == 0x2f && p[3] == 0xfd:
-		return "zstd"
-	case p[0] == 'P' && p[1] == 'K' && p[2] == 3 && p[3] == 4 && entry(p):
-		return "zip"
-	case p[0] == 'B' && p[1] == 'Z' && p[2] == 'h' && p[3] >= '1' && p[3] <= '9' && p[4] == 0x31 && p[5] == 0x41:
-		return "bzip2"
-	case p[0] == 0xfd && string(p[1:6]) == "7zXZ\x00" && headed(p):
-		return "xz"
-	case p[0] == 'L' && string(p[1:5]) == "ZIP\x01":
-		return "lzip"
-	case p[1] == 0x22 && string(p[:4]) == "\x04\x22\x4d\x18" && p[4]>>6 == 1, p[1] == 0x21 && string(p[:4]) == "\x02\x21\x4c\x18":
-		return "lz4"
-	case p[0] == 0x1f && p[1] == 0x9d && p[2]&0x60 == 0 && p[2]&0x1f >= 9 && p[2]&0x1f <= 16 && p[4]&1 == 0: // its first code is a byte
-		return "compress"
-	case p[0] == '7' && string(p[1:6]) == "z\xbc\xaf\x27\x1c" && headed(p):
-		return "7z"
-	case p[0] == 'R' && string(p[1:6]) == "ar!\x1a\x07" && headed(p):
-		return "rar"
-	case p[0]&0x0f == 8 && p[0]>>4 <= 7 && (uint16(p[0])<<8|uint16(p[1]))%31 == 0 && p[1]&0x20 == 0 && (p[0] == 0x78 || p[0] == 0x68 || p[0] == 0x58) && deflated(p[2:]):
-		return "zlib"
+	}
+	switch p[0] {
+	case 0x1f:
+		switch {
+		case p[1] == 0x8b && p[2] == 8 && p[3] < 0x20:
+			return "gzip"
+		case p[1] == 0x9d && p[2]&0x60 == 0 && p[2]&0x1f >= 9 && p[2]&0x1f <= 16 && p[4]&1 == 0: // its first code is a byte
+			return "compress"
+		}
+	case 0x28:
+		if string(p[1:4]) == "\xb5\x2f\xfd" {
+			return "zstd"
+		}
+	case 'P':
+		if string(p[1:4]) == "K\x03\x04" && entry(p) {
+			return "zip"
+		}
+	case 'B':
+		if p[1] == 'Z' && p[2] == 'h' && p[3] >= '1' && p[3] <= '9' && p[4] == 0x31 && p[5] == 0x41 {
+			return "bzip2"
+		}
+	case 0xfd:
+		if string(p[1:6]) == "7zXZ\x00" && headed(p) {
+			return "xz"
+		}
+	case 'L':
+		if string(p[1:5]) == "ZIP\x01" {
+			return "lzip"
+		}
+	case 0x04, 0x02:
+		if string(p[:4]) == "\x04\x22\x4d\x18" && p[4]>>6 == 1 || string(p[:4]) == "\x02\x21\x4c\x18" {
+			return "lz4"
+		}
+	case '7':
+		if string(p[1:6]) == "z\xbc\xaf\x27\x1c" && headed(p) {
+			return "7z"
+		}
+	case 'R':
+		if string(p[1:6]) == "ar!\x1a\x07" && headed(p) {
+			return "rar"
+		}
+	case 0x78, 0x68, 0x58:
+		if (uint16(p[0])<<8|uint16(p[1]))%31 == 0 && p[1]&0x20 == 0 && deflated(p[2:]) {
+			return "zlib"
+		}
 	}
 	return ""
 }
