@@ -245,7 +245,7 @@ func credentials(p []byte) bool {
 			return false
 		}
 	}
-	return true
+	return len(p) > 260
 }
 
 var solidByte = func() (t [256]bool) {

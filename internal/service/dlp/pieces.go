@@ -30,6 +30,10 @@ const (
 )
 
 func (c *pieces) add(lo, hi int, part []byte) {
+	if digest(part) {
+		c.flush()
+		return
+	}
 	if len(c.parts) == 0 {
 		c.lo = lo
 	}
@@ -71,7 +75,7 @@ func (c *pieces) glue() {
 
 // guess looks at what was glued, which is overwritten by the next.
 func (c *pieces) guess(step string) {
-	if s := c.s; c.v.guess < maxGuess && worth(s.whole) && !s.idle(s.whole, true, step) {
+	if s := c.s; c.v.guess < maxGuess && worth(s.whole) && !s.idle(c.v, s.whole, true, step) {
 		s.perhaps(c.v, c.lo, c.hi, bytes.Clone(s.whole), step)
 	}
 }

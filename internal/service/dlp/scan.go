@@ -141,7 +141,7 @@ func (v view) next(lo, hi int, step string) view {
 
 // follow looks at a text that was not looked at before.
 func (s *scan) follow(v view, lo, hi int, out []byte, step string) {
-	if (v.guess > 0 || len(out) > tiny) && s.idle(out, v.guess > 0, step) {
+	if (v.guess > 0 || len(out) > tiny) && s.idle(v, out, v.guess > 0, step) {
 		s.work -= len(out) / idleCost
 		return
 	}
@@ -171,16 +171,31 @@ const idleCost = 8
 
 // idle reports whether looking at a text would come to nothing: no pattern begins in it, no phrase, and
 // nothing is for the decoders. It is what look does, without what look needs for it.
-func (s *scan) idle(p []byte, guess bool, step string) bool {
+func (s *scan) idle(v view, p []byte, guess bool, step string) bool {
 	m, n := len(s.marks), len(s.packs)
 	s.marks, s.packs = survey(p, guess, s.marks, s.packs)
 	is := anyOf(s.marks[m:])
-	packed := len(s.packs) > n
+	busy := len(s.packs) > n || is&markRunes != 0 || unlike(p) || !guess && len(p) > tiny && uneven(p) || s.use.Entropy ||
+		s.hopeful(v, p, s.marks[m:], guess, step) || s.phrased(p)
 	s.marks, s.packs = s.marks[:m], s.packs[:n]
-	if packed || is&markRunes != 0 || unlike(p) || !guess && len(p) > tiny && uneven(p) || s.use.Entropy || s.t.grams.holds(p, s.t.fold) || s.phrased(p) {
+	return !busy && (is&markOdd == 0 || guess && !plausible(p, step))
+}
+
+// hopeful reports whether match would look closer at a text that a step made of v's.
+func (s *scan) hopeful(v view, p []byte, marks []mark, guess bool, step string) (is bool) {
+	if !s.t.grams.holds(p, s.t.fold) {
 		return false
 	}
-	return is&markOdd == 0 || guess && !plausible(p, step)
+	next := v.next(0, len(v.text), step)
+	if next.text = p; guess {
+		next.guess = max(1, next.guess)
+	}
+	s.mixed.reset()
+	s.t.grams.find(p, 0, len(p), s.t.fold, func(at int, what any) {
+		hit, rule := what.(ruleHit)
+		is = is || !rule || !s.dismissed(next, marks, at, hit)
+	})
+	return is
 }
 
 // unlike reports whether a text begins or ends as no text does.

@@ -11,19 +11,48 @@ type Tail struct {
 	Class       [256]bool
 }
 
-// Tail returns nil where a rule has no such form, or more than one keyword. It parses the rule's expression
-// when it is first called.
+// Tail returns nil where a rule has no such form. Of a rule with several keywords it is what all of its
+// alternatives have behind one of them. It parses the rule's expression when it is first called.
 func (r *Rule) Tail() *Tail { return r.tail() }
 
 func (r *Rule) findTail() *Tail {
-	if len(r.Keywords) != 1 {
-		return nil
-	}
 	parsed, err := syntax.Parse(r.Regex, syntax.Perl)
 	if err != nil {
 		return nil
 	}
+	if len(r.Keywords) != 1 {
+		return r.anyTail(flat(parsed))
+	}
 	return tailOf(flat(parsed), strings.ToLower(r.Keywords[0]))
+}
+
+func (r *Rule) anyTail(parts []*syntax.Regexp) *Tail {
+	for _, part := range parts {
+		if part.Op != syntax.OpAlternate {
+			continue
+		}
+		all := &Tail{}
+		for _, sub := range part.Sub {
+			branch := append(flat(sub), &syntax.Regexp{Op: syntax.OpEmptyMatch}) // something follows
+			var t *Tail
+			for _, k := range r.Keywords {
+				if t = tailOf(branch, strings.ToLower(k)); t != nil {
+					break
+				}
+			}
+			if t == nil || t.Skip > 0 {
+				return nil
+			}
+			if all.Least == 0 || t.Least < all.Least {
+				all.Least = t.Least
+			}
+			for b, is := range t.Class {
+				all.Class[b] = all.Class[b] || is
+			}
+		}
+		return all
+	}
+	return nil
 }
 
 // flat is what an expression puts together, one behind the other, groups taken apart.
