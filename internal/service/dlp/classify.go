@@ -18,3 +18,10 @@ func classifyPlain(p *[block]byte, table *[256]uint8, out *[8]uint64) {
 
 // gather makes one byte of the lowest bits of eight.
 func gather(x uint64) uint64 { return (x & 0x0101010101010101) * 0x0102040810204080 >> 56 }
+
+// runeMasksPlain is runeMasks for any machine.
+func runeMasksPlain(p *[block]byte) (first, rest uint64) {
+	var bit [8]uint64
+	classifyPlain(p, &runeKinds, &bit)
+	return bit[0], bit[1]
+}

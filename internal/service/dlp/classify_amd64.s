@@ -50,3 +50,44 @@ bit:
 
 	VZEROUPPER
 	RET
+
+// func runeMasksAVX2(p *[64]byte) (first, rest uint64)
+//
+// Bytes are compared as signed: those that go on, 0x80 to 0xbf, are the least, and those that begin lie
+// between 0xc1 and 0xf5.
+TEXT ·runeMasksAVX2(SB), NOSPLIT, $0-24
+	MOVQ p+0(FP), SI
+	VMOVDQU (SI), Y0
+	VMOVDQU 32(SI), Y1
+	MOVL $0xc1c1c1c1, AX
+	VMOVQ AX, X2
+	VPBROADCASTD X2, Y2
+	MOVL $0xf5f5f5f5, AX
+	VMOVQ AX, X3
+	VPBROADCASTD X3, Y3
+	MOVL $0xc0c0c0c0, AX
+	VMOVQ AX, X4
+	VPBROADCASTD X4, Y4
+
+	VPCMPGTB Y2, Y0, Y5
+	VPCMPGTB Y0, Y3, Y6
+	VPAND Y5, Y6, Y5
+	VPMOVMSKB Y5, AX
+	VPCMPGTB Y2, Y1, Y5
+	VPCMPGTB Y1, Y3, Y6
+	VPAND Y5, Y6, Y5
+	VPMOVMSKB Y5, BX
+	SHLQ $32, BX
+	ORQ BX, AX
+	MOVQ AX, first+8(FP)
+
+	VPCMPGTB Y0, Y4, Y5
+	VPMOVMSKB Y5, AX
+	VPCMPGTB Y1, Y4, Y5
+	VPMOVMSKB Y5, BX
+	SHLQ $32, BX
+	ORQ BX, AX
+	MOVQ AX, rest+16(FP)
+
+	VZEROUPPER
+	RET

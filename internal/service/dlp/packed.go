@@ -87,6 +87,29 @@ var magicAt = [256]int{
 	0x18: 3, 0xbc: 2, 0x1a: 4,
 }
 
+// magicFirst and magicSecond have a bit in common for each two bytes with which a mark may begin.
+var magicFirst, magicSecond = func() (first, second [256]uint8) {
+	for i, pair := range []struct{ first, second string }{
+		{"\x1f", "\x8b\x9d"}, {"\x28", "\xb5"}, {"P", "K"}, {"BL", "Zh"}, {"\xfd7", "7z"}, {"\x04\x02", "\x22\x21"}, {"R", "a"},
+	} {
+		for _, b := range []byte(pair.first) {
+			first[b] |= 1 << i
+		}
+		for _, b := range []byte(pair.second) {
+			second[b] |= 1 << i
+		}
+	}
+	for _, b := range []byte{0x58, 0x68, 0x78} { // zlib's
+		first[b] |= 1 << 7
+		for next := range 256 {
+			if (uint16(b)<<8|uint16(next))%31 == 0 && next&0x20 == 0 { //nolint:gosec // a byte
+				second[next] |= 1 << 7
+			}
+		}
+	}
+	return first, second
+}()
+
 // packed reads compressed data wherever in v it begins. Data that ends with the window is read
 // as far as it goes: unpacking a stream's own compression is Stream's business.
 func (s *scan) packed(v view, packs []int) {

@@ -91,7 +91,8 @@ type masks struct {
 // survey appends a mark for each block of p, and where compressed data may begin. What a guess led
 // to has to look odd, however short it is.
 func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
-	var last masks
+	var two [2]masks
+	m, last := &two[0], &two[1]
 	var tail [block]byte
 	bar, all := oddTurns, mark(0)
 	var counts [5]int // of digits, in as many blocks as numberBy looks at
@@ -109,15 +110,14 @@ func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 		} else {
 			copy(tail[:], p[at:])
 		}
-		m, is := surveyBlock(q, &last)
-		is |= all
+		is := surveyBlock(q, m, last) | all
 		n := bits.OnesCount64(m.digit)
 		slot := at / block % len(counts)
 		if digits += n - counts[slot]; digits >= fewestDigits {
 			is |= markNumber
 		}
 		counts[slot] = n
-		if odd(q, &m, &last, bar, guess) {
+		if odd(q, m, last, bar, guess) {
 			is |= markOdd
 			if at > 0 {
 				marks[len(marks)-1] |= markOdd
@@ -129,19 +129,20 @@ func survey(p []byte, guess bool, marks []mark, packs []int) ([]mark, []int) {
 		for ; m.magic != 0; m.magic &= m.magic - 1 {
 			i := at + bits.TrailingZeros64(m.magic)
 			if i < len(p) {
-				if i -= magicAt[p[i]]; i >= 0 && magic(p[i:]) != "" {
+				if i -= magicAt[p[i]]; i >= 0 && i+1 < len(p) && magicFirst[p[i]]&magicSecond[p[i+1]] != 0 && magic(p[i:]) != "" {
 					packs = append(packs, i)
 				}
 			}
 		}
-		last = m
+		m, last = last, m
 		marks = append(marks, is)
 	}
 	return marks, packs
 }
 
-func surveyBlock(q *[block]byte, last *masks) (m masks, is mark) {
-	var bit [8]uint64 // in the order of isLower and those behind it
+func surveyBlock(q *[block]byte, m, last *masks) (is mark) {
+	m.humps, m.turns, m.numbers, m.singles, m.digits, m.long = 0, 0, 0, 0, 0, false // odd fills them in
+	var bit [8]uint64                                                               // in the order of isLower and those behind it
 	classify(q, &kinds, &bit)
 	lower, upper, digit, text := bit[0], bit[1], bit[2], bit[4]
 	m.odd, m.magic = bit[6], bit[7]
@@ -164,15 +165,14 @@ func surveyBlock(q *[block]byte, last *masks) (m masks, is mark) {
 	if bit[5] != 0 && runes(q) {
 		is |= markRunes
 	}
-	return m, is
+	return is
 }
 
 // runes reports whether most of the bytes beyond ASCII make letters.
 func runes(q *[block]byte) bool {
-	var bit [8]uint64
-	classify(q, &runeKinds, &bit)
-	first := bit[0] &^ (1 << 63)
-	leads, broken := bits.OnesCount64(first), bits.OnesCount64(first&^(bit[1]>>1))
+	first, rest := runeMasks(q)
+	first &^= 1 << 63
+	leads, broken := bits.OnesCount64(first), bits.OnesCount64(first&^(rest>>1))
 	return leads > 0 && 4*broken <= leads
 }
 
