@@ -102,7 +102,7 @@ var magicFirst, magicSecond = func() (first, second [256]uint8) {
 	for _, b := range []byte{0x58, 0x68, 0x78} { // zlib's
 		first[b] |= 1 << 7
 		for next := range 256 {
-			if (uint16(b)<<8|uint16(next))%31 == 0 && next&0x20 == 0 { //nolint:gosec // a byte
+			if (uint16(b)<<8|uint16(next))%31 == 0 && next&0x20 == 0 {
 				second[next] |= 1 << 7
 			}
 		}

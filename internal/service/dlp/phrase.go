@@ -1,6 +1,8 @@
 package dlp
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/service/dlp/rules"
@@ -64,14 +66,14 @@ func letter(b byte) bool { return class[b]&(inUpper|inLower) != 0 }
 
 // listed returns the word that i is in; ok is false where it is surely not on the list.
 func (s *scan) listed(p []byte, i int) (lo, hi int, ok bool) {
-	lo, hi = i, i
-	for lo > 0 && i-lo <= maxWord && letter(p[lo-1]) && !escape(p, lo-1) {
-		lo--
+	if i >= 10 && i+8 <= len(p) {
+		if lo, hi = bounds(p, i); hi-lo < minWord || hi-lo > maxWord {
+			return lo, hi, false
+		}
+		word := (binary.BigEndian.Uint64(p[hi-8:]) | caseless) & (1<<(8*(hi-lo)) - 1)
+		return lo, hi, s.t.words.May(word)
 	}
-	for hi < len(p) && hi-lo <= maxWord && letter(p[hi]) {
-		hi++
-	}
-	if hi-lo < minWord || hi-lo > maxWord {
+	if lo, hi = boundsPlain(p, i); hi-lo < minWord || hi-lo > maxWord {
 		return lo, hi, false
 	}
 	var word uint64
@@ -81,9 +83,43 @@ func (s *scan) listed(p []byte, i int) (lo, hi int, ok bool) {
 	return lo, hi, s.t.words.May(word)
 }
 
+// boundsPlain is bounds anywhere.
+func boundsPlain(p []byte, i int) (lo, hi int) {
+	lo, hi = i, i
+	for lo > 0 && i-lo <= maxWord && letter(p[lo-1]) && !escape(p, lo-1) {
+		lo--
+	}
+	for hi < len(p) && hi-lo <= maxWord && letter(p[hi]) {
+		hi++
+	}
+	return lo, hi
+}
+
+// bounds returns where the word that i is in begins and ends, or any that make it too long: it looks at
+// eight bytes on either side at once. A letter that is an escape's can only be the first.
+func bounds(p []byte, i int) (lo, hi int) {
+	lo = i - bits.LeadingZeros64(^letters(binary.LittleEndian.Uint64(p[i-8:]))&highs)/8
+	hi = i + bits.TrailingZeros64(^letters(binary.LittleEndian.Uint64(p[i:]))&highs)/8
+	if escape(p, lo) {
+		lo++
+	}
+	if i-lo == 8 || hi-i == 8 && hi < len(p) && letter(p[hi]) {
+		return lo, lo + maxWord + 1
+	}
+	return lo, hi
+}
+
+const highs = 0x8080808080808080
+
+// letters has the highest bit of each byte set that is a letter.
+func letters(x uint64) uint64 {
+	low := x&^highs | caseless
+	return (low + (0x80-'a')*0x0101010101010101) &^ (low + (0x80-'z'-1)*0x0101010101010101) &^ x & highs
+}
+
 // escape reports whether the letter at i is that of \n, \r or \t.
 func escape(p []byte, i int) bool {
-	return i > 0 && p[i-1] == '\\' && (p[i] == 'n' || p[i] == 'r' || p[i] == 't')
+	return i > 0 && p[i-1] == '\\' && (p[i] == 'n' || p[i] == 'r' || p[i] == 't') //nolint:gosec // i is above zero
 }
 
 // wordAfter returns the first letter of the next word, or -1.
