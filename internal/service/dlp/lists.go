@@ -42,14 +42,15 @@ func (s *scan) numbers(v view) { //nolint:cyclop // one case a form, in the orde
 		}
 		for _, item := range items {
 			s.triples(v, lo, ends[len(ends)-1], item)
+			if len(item) >= 32 && len(items) < 6 {
+				s.binary(v, lo, ends[len(ends)-1], item)
+			}
 		}
 		if len(items) >= 3 {
 			s.wideNumbers(v, lo, ends[len(ends)-1], items)
 		}
 		if len(items) >= 6 {
 			s.spelled(v, lo, ends[len(ends)-1], items)
-		} else if len(items) == 1 && len(items[0]) >= 32 {
-			s.binary(v, lo, i, items[0])
 		}
 		if i == lo {
 			i++
