@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/bits"
 	"sync"
 
 	"github.com/andybalholm/brotli"
@@ -72,9 +73,70 @@ func deflated(p []byte) bool {
 	case 0:
 		return len(p) < 5 || p[1]^p[3] == 0xff && p[2]^p[4] == 0xff
 	case 2:
-		return p[0]>>3 <= 29 && p[1]&0x1f <= 29
+		return p[0]>>3 <= 29 && p[1]&0x1f <= 29 && (len(p) < 10 || complete(p))
 	}
-	return p[0]&6 == 2
+	return p[0]&6 == 2 && (len(p) < 8 || fixed(p))
+}
+
+// complete reports whether the lengths with which a block of dynamic codes begins (RFC 1951 §3.2.7) use up all
+// codes there are, or there is but one: else no reader takes it. p has ten bytes and more.
+func complete(p []byte) bool {
+	low, high := binary.LittleEndian.Uint64(p), uint64(p[8])|uint64(p[9])<<8
+	space, codes := 0, 0
+	for i := range 4 + int(low>>13&15) {
+		at := 17 + 3*i
+		n := low >> at
+		if at >= 64 {
+			n = high >> (at - 64)
+		} else if at > 61 {
+			n |= high << (64 - at)
+		}
+		if n &= 7; n > 0 {
+			space, codes = space+128>>n, codes+1
+		}
+	}
+	return space == 128 || codes == 1
+}
+
+// fixed reports whether a block of fixed codes (RFC 1951 §3.2.6) begins as one may with which data begins: with
+// no repetition of what stands before it. It looks at the codes in eight bytes.
+func fixed(p []byte) bool {
+	x, left, out := binary.LittleEndian.Uint64(p)>>3, 61, 0
+	for left >= 9+5+5+13 {
+		code := int(bits.Reverse16(uint16(x)) >> 7)
+		switch {
+		case code>>2 == 0:
+			return true // the block's end: another follows
+		case code>>2 > 23 && code>>1 < 0xc0:
+			x, left, out = x>>8, left-8, out+1
+			continue
+		case code>>1 >= 0xc8:
+			x, left, out = x>>9, left-9, out+1
+			continue
+		}
+		symbol, size := 256+code>>2, 7
+		if code>>2 > 23 {
+			symbol, size = 280+code>>1-0xc0, 8
+		}
+		if symbol > 285 {
+			return false
+		}
+		if symbol >= 265 && symbol < 285 {
+			size += (symbol - 261) / 4
+		}
+		x >>= size
+		distance := int(bits.Reverse8(uint8(x)) >> 3)
+		// The shortest distance of each code, but for the first four, is two or three times a power of two, and one.
+		least := distance + 1
+		if distance > 29 {
+			return false
+		}
+		if distance >= 4 {
+			least = (2+distance&1)<<(distance/2-1) + 1
+		}
+		return least <= out // what it repeats may be of any length
+	}
+	return true
 }
 
 // magicAt tells for one byte of each mark how far it stands from its beginning: a byte that is
