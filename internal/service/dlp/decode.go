@@ -12,6 +12,7 @@ const (
 	stepJoined    = "joined"
 	stepBackwards = "joined backwards"
 	stepEvery     = "every " // so many bytes
+	stepQuoted    = "quoted-printable"
 )
 
 // The alphabets, as bits of a byte's class.
@@ -95,7 +96,7 @@ func (s *scan) zone(v view) {
 		s.clusters(v, '&', entity, "html")
 	}
 	if bytes.IndexByte(p, '=') >= 0 {
-		s.clusters(v, '=', quotedPrintable, "quoted-printable")
+		s.clusters(v, '=', quotedPrintable, stepQuoted)
 	}
 	v.beside(long, func(v view) {
 		s.numbers(v)
@@ -115,9 +116,14 @@ func (s *scan) zone(v view) {
 	}
 }
 
+// maxBegun is at how many of its pieces a text in pieces is begun: what is read from a later one is the end of
+// what was read from those before.
+const maxBegun = 4
+
 // runs finds what may be base64, base32, base58 or hex.
 func (s *scan) runs(v view) {
 	p := v.text
+	end, begun := 0, 0 // of a text in pieces with their own padding, and at how many of them it was begun
 	for i := 0; i < len(p); {
 		if class[p[i]]&in64 == 0 {
 			i++
@@ -131,10 +137,15 @@ func (s *scan) runs(v view) {
 			i++
 		}
 		if i-lo >= minRun {
+			lo = unnamed(p, lo, i)
 			s.run(v, lo, i, p[lo:i], all, any)
 		}
-		if i+1 < len(p) && p[i] == '=' {
+		if i+1 < len(p) && p[i] == '=' && (lo >= end || begun < maxBegun) {
 			if hi, out := padded(p, lo); hi > 0 {
+				if lo >= end {
+					end, begun = hi, 0
+				}
+				begun++
 				s.child(v, lo, hi, out, "base64")
 			}
 		}
@@ -409,6 +420,7 @@ func (s *scan) clusters(v view, mark byte, one single, step string) {
 		}
 		var out []byte
 		out = append(out, p[lo:i]...)
+		first := i
 		plain := 0
 		for i < len(p) && plain < 2048 {
 			if p[i] == mark {
@@ -423,10 +435,18 @@ func (s *scan) clusters(v view, mark byte, one single, step string) {
 			}
 			out, i, plain = append(out, p[i]), i+1, plain+1
 		}
-		s.child(v, lo, i, out, step)
+		s.unescaped(v, lo, first, i, out, step)
 		if mark == '%' && bytes.IndexByte(out, '+') >= 0 { // a form writes blanks so
 			s.child(v, lo, i, bytes.ReplaceAll(out, []byte{'+'}, []byte{' '}), "form")
 		}
+	}
+}
+
+// unescaped takes what escapes from first on were decoded to. The padding of a digest at a line's end is one
+// by chance.
+func (s *scan) unescaped(v view, lo, first, hi int, out []byte, step string) {
+	if v.text[first] != '=' || !digest(v.text[lo:first+1]) || !s.hopeless(v, out, v.guess > 0, step) {
+		s.child(v, lo, hi, out, step)
 	}
 }
 

@@ -37,3 +37,11 @@ func digest(piece []byte) bool {
 	}
 	return false
 }
+
+// unnamed is where the digits of a run begin that may be a digest: behind its name.
+func unnamed(p []byte, lo, hi int) int {
+	if digest(p[lo:min(len(p), hi+1)]) || digest(p[lo:min(len(p), hi+2)]) {
+		return lo + bytes.IndexByte(p[lo:hi], '-') + 1
+	}
+	return lo
+}

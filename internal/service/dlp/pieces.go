@@ -75,7 +75,15 @@ func (c *pieces) glue() {
 
 // guess looks at what was glued, which is overwritten by the next.
 func (c *pieces) guess(step string) {
-	if s := c.s; c.v.guess < maxGuess && worth(s.whole) && !s.idle(c.v, s.whole, true, step) {
+	s := c.s
+	if c.v.guess >= maxGuess || !worth(s.whole) {
+		return
+	}
+	idle := s.idle
+	if digest(c.v.text[c.lo:c.hi]) {
+		idle = s.hopeless // what its own signs cut it into is looked at, but not decoded
+	}
+	if !idle(c.v, s.whole, true, step) {
 		s.perhaps(c.v, c.lo, c.hi, bytes.Clone(s.whole), step)
 	}
 }
@@ -99,7 +107,11 @@ func lottery(p []byte) bool {
 // joined glues values that stand apart: the strings of an array, the values of an object or a
 // form, string literals that are added up, the ends of lines that begin alike.
 func (s *scan) joined(v view) {
-	if n := len(v.steps); v.guess >= maxGuess || n > 0 && (v.steps[n-1] == stepJoined || v.steps[n-1] == stepBackwards) {
+	n := len(v.steps)
+	if n > 1 && v.steps[n-1] == stepQuoted {
+		n-- // padding among what was glued is an escape by chance
+	}
+	if v.guess >= maxGuess || n > 0 && (v.steps[n-1] == stepJoined || v.steps[n-1] == stepBackwards) {
 		return
 	}
 	s.quoted(v)

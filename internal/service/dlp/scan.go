@@ -181,6 +181,15 @@ func (s *scan) idle(v view, p []byte, guess bool, step string) bool {
 	return !busy && (is&markOdd == 0 || guess && !plausible(p, step))
 }
 
+// hopeless is idle for a text of which the decoders would make nothing.
+func (s *scan) hopeless(v view, p []byte, guess bool, step string) bool {
+	m, n := len(s.marks), len(s.packs)
+	s.marks, s.packs = survey(p, guess, s.marks, s.packs)
+	is := s.hopeful(v, p, s.marks[m:], guess, step)
+	s.marks, s.packs = s.marks[:m], s.packs[:n]
+	return !is
+}
+
 // hopeful reports whether match would look closer at a text that a step made of v's.
 func (s *scan) hopeful(v view, p []byte, marks []mark, guess bool, step string) (is bool) {
 	if !s.t.grams.holds(p, s.t.fold) {
