@@ -189,6 +189,11 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 		if err == nil {
 			agentEnd, err = d.startAgent(ctx, l, spec, agentSaid)
 		}
+		if err == nil {
+			if l.owner, err = own(agentEnd, agentSaid); err != nil {
+				_ = agentEnd.Close()
+			}
+		}
 		return err
 	})
 	work.Go(func() error {
@@ -200,24 +205,15 @@ func (d *Driver) populate(ctx context.Context, l *life, p *plan.Plan, undone *un
 		if err == nil {
 			sidecarEnd, err = l.start(ctx, l.sidecar, sidecarSaid)
 		}
+		if err == nil { // at once: it ends where nobody answers it, and the agent's may take long
+			if l.control, err = hold(sidecarEnd, sidecarSaid); err != nil {
+				_ = sidecarEnd.Close()
+			}
+		}
 		return err
 	})
 	work.Go(func() error { return d.startGate(ctx, l, p, gated, on.memory) })
 	err = work.Wait()
-	if sidecarEnd != nil {
-		var held error
-		if l.control, held = hold(sidecarEnd, sidecarSaid); held != nil {
-			_ = sidecarEnd.Close()
-			err = errors.Join(err, held)
-		}
-	}
-	if agentEnd != nil {
-		var owned error
-		if l.owner, owned = own(agentEnd, agentSaid); owned != nil {
-			_ = agentEnd.Close()
-			err = errors.Join(err, owned)
-		}
-	}
 	if err != nil {
 		return fmt.Errorf("cannot make %q: %w", l.id, err)
 	}
