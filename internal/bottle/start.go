@@ -196,7 +196,11 @@ func (r *running) configure(ctx context.Context) error {
 	ready, err := r.sidecar.Configure(ctx, config, values)
 	told := gate.settle()
 	if err != nil {
-		return fmt.Errorf("cannot start the sidecar: %w", err)
+		err = fmt.Errorf("cannot start the sidecar: %w", err)
+		if told != nil { // of two that end together one is the cause, and only that one says why
+			err = errors.Join(told, err)
+		}
+		return err
 	}
 	r.timing.Fences = ready.Fences
 	if told != nil {
