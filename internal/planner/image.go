@@ -2,10 +2,13 @@ package planner
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
@@ -54,7 +57,7 @@ func (m *maker) image() (bool, error) {
 	from := "the provider's Dockerfile"
 	p.Image.Context = m.spec.Context
 	if file != "" {
-		raw, err := os.ReadFile(file)
+		raw, err := readDockerfile(file)
 		if err != nil {
 			return false, fault.WithHint(fault.New(fault.NotFound, "cannot read the Dockerfile: %w", err),
 				"agent_provider.dockerfile is relative to the current directory")
@@ -72,6 +75,19 @@ func (m *maker) image() (bool, error) {
 	p.Image.Args = m.buildArgs()
 	p.Builds = append(p.Builds, "an image from "+from)
 	return true, nil
+}
+
+// readDockerfile reads a regular file: a pipe would keep the caller waiting for ever, deaf to an interrupt.
+func readDockerfile(file string) ([]byte, error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the user names it
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s is no regular file", file))
+	}
+	return io.ReadAll(f)
 }
 
 // buildContext is the directory that a Dockerfile may copy from: its own, unless that holds the

@@ -38,6 +38,9 @@ const ignoreName = ".dockerignore"
 // maxSent bounds what a build may copy from: a Dockerfile in a large directory must not send it.
 const maxSent = 1 << 30
 
+// tooLarge begins what is said of a directory that holds more.
+const tooLarge = "the Dockerfile's directory holds"
+
 // told is how much is sent between two words about it.
 const told = 100 << 20
 
@@ -116,7 +119,7 @@ func (b *builder) ignoreFiles() []string {
 func (b *builder) sent(n int) error {
 	size := b.size.Add(int64(n))
 	if size > maxSent {
-		return fault.WithHint(fault.New(fault.Invalid, "the Dockerfile's directory holds more than %d MB", maxSent>>20),
+		return fault.WithHint(fault.New(fault.Invalid, tooLarge+" more than %d MB", maxSent>>20),
 			"name what is not needed in its %s", ignoreName)
 	}
 	if size/told > (size-int64(n))/told {
@@ -150,6 +153,7 @@ func explain(ctx context.Context, err error) error {
 		{[]string{"no space left on device"}, "the engine's disk is full: docker system df shows what fills it, docker builder prune and docker image prune free some"},
 		{[]string{"pull access denied", "unauthorized", "authorization failed", "401 Unauthorized", "403 Forbidden"}, "if the base image is private, log in to its registry with docker login"},
 		{[]string{"not supported by buildkit"}, "DOCKER_BUILDKIT=0 builds with the classic builder, which can use it"},
+		{[]string{tooLarge}, "name what is not needed in its " + ignoreName}, // told through BuildKit
 		{[]string{errNoSession.Error()}, "take DOCKER_BUILDKIT out of the environment"},
 		{[]string{"the --mount option requires BuildKit", "the --chmod option requires BuildKit", "requires BuildKit"}, "DOCKER_BUILDKIT=1, or an engine with BuildKit"},
 	} {

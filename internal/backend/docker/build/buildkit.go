@@ -80,8 +80,16 @@ func (b *builder) ownIgnoreFile() (string, error) {
 		return "", fmt.Errorf("cannot read what the Dockerfile copies from: %w", err)
 	}
 	defer root.Close()
-	raw, err := root.ReadFile(b.Name + ignoreName)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	f, err := openText(root, b.Name+ignoreName)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	var raw []byte
+	if err == nil {
+		raw, err = io.ReadAll(f)
+		_ = f.Close()
+	}
+	if err != nil {
 		return "", fmt.Errorf("cannot read %s: %w", b.Name+ignoreName, err)
 	}
 	return string(raw), nil

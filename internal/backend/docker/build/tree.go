@@ -43,7 +43,7 @@ func (t *tree) exclude(patterns []string) error {
 // ignored reads the first of the files that there is.
 func ignored(root *os.Root, names ...string) ([]string, error) {
 	for _, name := range names {
-		f, err := root.Open(name)
+		f, err := openText(root, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -58,6 +58,18 @@ func ignored(root *os.Root, names ...string) ([]string, error) {
 		return patterns, nil
 	}
 	return nil, nil
+}
+
+// openText opens a file to be read here. A pipe would keep the reader waiting for ever.
+func openText(root *os.Root, name string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, f.Close(), errors.New("it is no regular file"))
+	}
+	return f, nil
 }
 
 // follow limits the tree to what copying from these paths needs; where a link is on the way, or a

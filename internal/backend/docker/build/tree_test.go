@@ -120,6 +120,27 @@ func TestNothingSpecialTravels(t *testing.T) {
 	}
 }
 
+func TestAPipeIsNotReadForWhatIsIgnored(t *testing.T) {
+	dir := planted(t, "a")
+	for _, name := range []string{ignoreName, "Dockerfile" + ignoreName} {
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if _, err := ignored(root, ignoreName); err == nil {
+		t.Error("the classic builder takes it")
+	}
+	b := &builder{Request: Request{Dir: dir, Name: "Dockerfile"}}
+	if _, err := b.ownIgnoreFile(); err == nil {
+		t.Error("BuildKit is given it")
+	}
+}
+
 // A file that was exchanged after it was named must not lead out of the directory.
 func TestAFileThatBecameALinkIsNotOpened(t *testing.T) {
 	outside := planted(t, "key")
