@@ -217,7 +217,14 @@ func TestACommandLineKilledBesideTheGatesContainer(t *testing.T) {
 			if got := w.only(); got.State != "left over" {
 				t.Errorf("it is %+v", got)
 			}
-			w.clean()
+			if got := w.mirrorVolumes(); len(got) != 1 {
+				t.Errorf("before the cleanup there are the mirrors %q", got)
+			}
+			// The dead container still has the mirror: one cleanup takes both.
+			r := w.clean("--preserved")
+			if got := w.mirrorVolumes(); !strings.Contains(r.out, "volume with the mirror of") || len(got) != 0 {
+				t.Errorf("cleanup left %q:\n%s", got, r.out)
+			}
 			w.stateIs()
 		})
 	}

@@ -81,7 +81,7 @@ func (d *Driver) gateImage(ctx context.Context, e *engine.Client, p *plan.Plan, 
 func (d *Driver) layGate(ctx context.Context, e *engine.Client, p *plan.Plan, below, ref string, labels map[string]string, program string, trust []byte) error {
 	spec := base(d.Root, p.ID, roleLaid)
 	spec.Image, spec.Entrypoint, spec.HostConfig.NetworkMode, spec.HostConfig.ReadonlyRootfs = below, []string{wire.Program}, "none", false
-	id, err := e.Create(ctx, "", spec)
+	id, err := e.Create(ctx, gateName(p.ID)+"-image", spec)
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (d *Driver) Surplus(ctx context.Context, stays func(instance.ID) bool, all 
 		found = append(found, backend.Surplus{Name: ref, What: describe(ref, all), Bytes: named[ref].Size})
 	}
 	if all {
-		volumes, err := d.idleMirrors(ctx, e)
+		volumes, err := d.idleMirrors(ctx, e, stays)
 		if err != nil {
 			return nil, err
 		}

@@ -160,10 +160,10 @@ func (c *Client) Volumes(ctx context.Context, labels ...string) ([]Volume, error
 	return found.Volumes, err
 }
 
-// IdleVolumes finds volumes that no container has and whose names begin so. Podman gives none of them
-// the labels that it was told with a container.
-func (c *Client) IdleVolumes(ctx context.Context, prefix string) ([]Volume, error) {
-	raw, err := json.Marshal(map[string][]string{"name": {prefix}, "dangling": {"true"}})
+// VolumesNamed finds volumes whose names begin so. Podman gives none of them the labels that it was
+// told with a container.
+func (c *Client) VolumesNamed(ctx context.Context, prefix string) ([]Volume, error) {
+	raw, err := json.Marshal(map[string][]string{"name": {prefix}})
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +171,17 @@ func (c *Client) IdleVolumes(ctx context.Context, prefix string) ([]Volume, erro
 	err = c.call(ctx, http.MethodGet, "/volumes?filters="+url.QueryEscape(string(raw)), nil, &found)
 	// A filter is a part of the name, or a pattern; who removes what comes back relies on more.
 	return slices.DeleteFunc(found.Volumes, func(v Volume) bool { return !strings.HasPrefix(v.Name, prefix) }), err
+}
+
+// Holders are the containers, running or not, that have a volume.
+func (c *Client) Holders(ctx context.Context, volume string) ([]Found, error) {
+	raw, err := json.Marshal(map[string][]string{"volume": {volume}})
+	if err != nil {
+		return nil, err
+	}
+	var found []Found
+	err = c.call(ctx, http.MethodGet, "/containers/json?all=1&filters="+url.QueryEscape(string(raw)), nil, &found)
+	return found, err
 }
 
 // RemoveVolume removes a volume. One that is gone is success.

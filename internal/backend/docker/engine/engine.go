@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -171,6 +172,10 @@ func (c *Client) unreachable(err error) error {
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fault.WithHint(fault.New(fault.Unavailable, "the engine's socket %s is not yours to use: %w", c.socket, err),
+			"let an administrator add you to its group (docker), use a rootless engine, or run with --backend native")
 	}
 	return fault.WithHint(fault.New(fault.Unavailable, "the engine does not answer on %s: %w", c.socket, err),
 		"start it, or run with --backend native")
