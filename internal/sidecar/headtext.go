@@ -93,14 +93,13 @@ func within(parts []part, f dlp.Finding) bool {
 
 // changeable reports whether a body can be changed in place: it is text by its type, and no
 // field of the head says what its bytes are.
-func changeable(h egress.Header) bool {
+func changeable(head *egress.Head) bool {
+	h := head.Header
 	kind := strings.ToLower(h.Get("Content-Type"))
 	kind, _, _ = strings.Cut(kind, ";")
 	kind = strings.TrimSpace(kind)
-	text := strings.HasPrefix(kind, "text/") || kind == "application/json" || strings.HasSuffix(kind, "+json") ||
-		kind == "application/x-www-form-urlencoded" || kind == "application/x-ndjson" || kind == "application/graphql" ||
-		kind == "application/xml" || strings.HasSuffix(kind, "+xml")
-	if !text || len(encodings(h)) > 0 && encodings(h)[0] != "identity" {
+	text := strings.HasPrefix(kind, "text/") || kind == "application/x-ndjson" || kind == "application/graphql" || dlp.FormOf(kind) != dlp.Plain
+	if !text || strings.Contains(kind, "jose") || len(encodings(h)) > 0 && encodings(h)[0] != "identity" {
 		return false
 	}
 	for i := range h {
@@ -111,7 +110,29 @@ func changeable(h egress.Header) bool {
 			}
 		}
 	}
-	return true
+	return !signing(head)
+}
+
+// signing reports whether a request is signed, so that nothing of it can be changed: by the scheme
+// of its Authorization, or in its query.
+func signing(head *egress.Head) bool {
+	if head.HasQuery && strings.Contains(strings.ToLower(head.Query), "-signature=") {
+		return true // X-Amz-Signature, X-Goog-Signature
+	}
+	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
+		for _, value := range slices.Concat(head.Header.Values(name), head.Stripped.Values(name)) {
+			scheme, rest, _ := strings.Cut(strings.ToLower(strings.TrimSpace(value)), " ")
+			switch {
+			case strings.HasPrefix(scheme, "aws"), strings.HasPrefix(scheme, "hmac"), strings.HasPrefix(scheme, "sharedkey"), scheme == "signature":
+				return true
+			case scheme == "digest" && strings.Contains(rest, "auth-int"), scheme == "hawk" && strings.Contains(rest, "hash="):
+				return true
+			case strings.Contains(rest, "signature="), scheme == "oauth" && strings.Contains(rest, "oauth_body_hash"):
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // wildLabels is the part of a host that whoever asks for it chose: what stands before the domain

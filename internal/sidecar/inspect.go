@@ -180,8 +180,17 @@ func (x *inspection) headers(ctx context.Context, head *egress.Head) error {
 	if x.mode != redact {
 		return x.decide(ctx, found)
 	}
-	may := func(f dlp.Finding) bool { return x.redactable(f) && within(parts, f) }
-	done, rest := dlp.Replace(text, 0, found, may, func() []dlp.Finding { return x.scanHead(text, parts[:targets(head)]) })
+	sealed := signing(head)
+	r := dlp.Redaction{
+		Whole: true, Conversation: x.owned(),
+		May:   func(f dlp.Finding) bool { return !sealed && x.redactable(f) && within(parts, f) },
+		Again: func() []dlp.Finding { return x.scanHead(text, parts[:targets(head)]) },
+		Alone: func(value []byte) []dlp.Finding { return x.engine.Scan(value, "the request's head", x.use) },
+	}
+	if head.HasQuery {
+		r.Query = [2]int{parts[1].at, parts[1].at + parts[1].n}
+	}
+	done, rest := r.Replace(text, 0, found)
 	if rest != nil {
 		return x.decide(ctx, rest)
 	}
@@ -241,7 +250,8 @@ func (x *inspection) RequestBody(ctx context.Context, body io.Reader) io.Reader 
 		body = small
 	}
 	s := x.engine.Stream("the request's body", x.use, encodings(h)...)
-	x.body = dlp.NewBody(body, s, x.mode == redact && changeable(h), verdict)
+	x.body = dlp.NewBody(body, s, x.mode == redact && changeable(x.head), verdict)
+	x.body.Form, x.body.Conversation = dlp.FormOf(h.Get("Content-Type")), x.owned()
 	x.body.Redactable = x.redactable
 	x.body.Redacted = x.redacted
 	if small != nil {
@@ -270,7 +280,7 @@ func (x *inspection) Messages(ctx context.Context, to egress.Direction, frames i
 
 // options are how messages are treated; a control frame or a binary message is never changed.
 func (x *inspection) options(verdict dlp.Verdict) dlp.Options {
-	return dlp.Options{Verdict: verdict, Redact: x.mode == redact, Redactable: x.redactable, Redacted: x.redacted}
+	return dlp.Options{Verdict: verdict, Redact: x.mode == redact, Redactable: x.redactable, Redacted: x.redacted, Conversation: x.owned()}
 }
 
 // Close ends what is under way, also a question that nobody has answered.

@@ -16,6 +16,9 @@ type Body struct {
 	// nil, is told of what was.
 	Redactable func(Finding) bool
 	Redacted   func(Finding)
+	// Form and Conversation are those of a Redaction.
+	Form         Form
+	Conversation bool
 	// Last, which may be nil, has the last word on a body of which nothing was found.
 	Last func() []Finding
 
@@ -105,7 +108,12 @@ func (b *Body) judge(found []Finding) error {
 		return b.verdict(found)
 	}
 	may := func(f Finding) bool { return b.Redactable == nil || b.Redactable(f) }
-	done, rest := Replace(b.held, b.at, found, may, func() []Finding { return b.around(found) })
+	r := Redaction{
+		Form: b.Form, Conversation: b.Conversation, Whole: b.at == 0 && b.ended, May: may,
+		Again: func() []Finding { return b.around(found) },
+		Alone: func(value []byte) []Finding { return b.s.e.Scan(value, b.s.place, b.s.use) },
+	}
+	done, rest := r.Replace(b.held, b.at, found)
 	if rest != nil {
 		return b.verdict(rest)
 	}

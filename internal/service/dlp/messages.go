@@ -13,6 +13,8 @@ type Options struct {
 	Redact     bool
 	Redactable func(Finding) bool
 	Redacted   func(Finding)
+	// Conversation is that of a Redaction.
+	Conversation bool
 }
 
 // messages is what messages of any kind have in common.
@@ -57,7 +59,12 @@ func (m *messages) look(text []byte, changeable bool) error {
 	if len(found) > 0 && changeable && m.Redact {
 		may := func(f Finding) bool { return m.Redactable == nil || m.Redactable(f) }
 		var done []Finding
-		done, found = Replace(text, 0, found, may, func() []Finding { return m.scan(text) })
+		r := Redaction{
+			Whole: true, Conversation: m.Conversation, May: may,
+			Again: func() []Finding { return m.scan(text) },
+			Alone: func(value []byte) []Finding { return m.e.Scan(value, m.place, m.use) },
+		}
+		done, found = r.Replace(text, 0, found)
 		m.changed = len(done) > 0
 		for _, f := range done {
 			if m.Redacted != nil {
