@@ -98,9 +98,11 @@ func (s *scan) zone(v view) {
 	if bytes.IndexByte(p, '=') >= 0 {
 		s.clusters(v, '=', quotedPrintable, stepQuoted)
 	}
+	s.literals(v)
 	v.beside(long, func(v view) {
 		s.numbers(v)
 		s.periodic(v)
+		s.columns(v)
 		s.joined(v)
 		s.dense(v)
 	})
@@ -111,6 +113,7 @@ func (s *scan) zone(v view) {
 	s.base45(v)
 	s.turnedHex(v)
 	s.mirrored(v)
+	s.unwound(v)
 	if len(v.steps) == 0 && len(p) <= maxCombined {
 		s.combined(v, p)
 	}

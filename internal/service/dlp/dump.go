@@ -9,7 +9,7 @@ import (
 // once more.
 func (s *scan) dump(v view) {
 	p := v.text
-	if !bytes.Contains(p, []byte("0010")) && !bytes.Contains(p, []byte("0020")) {
+	if !bytes.Contains(p, []byte("0010")) && !bytes.Contains(p, []byte("0020")) && !bytes.Contains(p, []byte("10:")) {
 		return
 	}
 	var fields [][]byte
@@ -46,6 +46,7 @@ func (s *scan) dump(v view) {
 
 // dumpRow is what stands behind a line's offset, or nil.
 func dumpRow(line []byte) [][]byte {
+	line = bytes.TrimPrefix(line, []byte("0x"))
 	off := 0
 	for off < len(line) && unhex(line[off]) >= 0 {
 		off++
@@ -65,6 +66,9 @@ func dumpRow(line []byte) [][]byte {
 		if len(item) > 16 {
 			break
 		}
+		if len(item) > 2 && item[1] == 'x' {
+			item = item[2:] // as debuggers write numbers
+		}
 		out = append(out, item)
 	}
 	return out
@@ -72,7 +76,7 @@ func dumpRow(line []byte) [][]byte {
 
 // dumped reads the fields of a dump in each way that they can be meant.
 func (s *scan) dumped(v view, lo, hi int, fields [][]byte) {
-	var plain, swapped, octal, decimal, signs []byte
+	var plain, swapped, octal, decimal, binary, signs []byte
 	for _, f := range fields {
 		if len(f)%2 == 0 {
 			var word []byte
@@ -97,6 +101,9 @@ func (s *scan) dumped(v view, lo, hi int, fields [][]byte) {
 		if n, err := strconv.ParseUint(string(f), 10, 8); err == nil {
 			decimal = append(decimal, byte(n))
 		}
+		if n, err := strconv.ParseUint(string(f), 2, 8); err == nil && len(f) == 8 {
+			binary = append(binary, byte(n))
+		}
 		switch {
 		case len(f) == 1:
 			signs = append(signs, f[0])
@@ -106,7 +113,7 @@ func (s *scan) dumped(v view, lo, hi int, fields [][]byte) {
 			signs = append(signs, ' ')
 		}
 	}
-	for _, out := range [][]byte{plain, swapped, octal, decimal, signs} {
+	for _, out := range [][]byte{plain, swapped, octal, decimal, binary, signs} {
 		s.child(v, lo, hi, out, "dump")
 	}
 }

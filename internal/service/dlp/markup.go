@@ -135,6 +135,35 @@ func (s *scan) records(v view) {
 	}
 	c.flush()
 	s.cbor(v)
+	s.repeated(v)
+}
+
+// repeated glues what one field of a message of Protocol Buffers holds that stands there several times, as
+// tag, length and text.
+func (s *scan) repeated(v view) {
+	p := v.text
+	if len(p) > 32<<10 {
+		return
+	}
+	for i := 0; i+2 < len(p); i++ {
+		if p[i]&0x87 != 2 {
+			continue
+		}
+		c := s.pieces(v, 0)
+		at := i
+		for at+2 < len(p) && p[at] == p[i] {
+			end := at + 2 + int(p[at+1])
+			if end == at+2 || p[at+1] > 127 || end > len(p) || !solid(p[at+2:end]) {
+				break
+			}
+			c.add(at, end, p[at+2:end])
+			at = end
+		}
+		if len(c.parts) >= 2 {
+			i = at - 1
+			c.flush()
+		}
+	}
 }
 
 // mostBlanks is how many gaps of text in a row may stand between the pieces of records.

@@ -115,6 +115,7 @@ func (s *scan) joined(v view) {
 		return
 	}
 	s.quoted(v)
+	s.members(v)
 	s.fields(v)
 	s.endings(v, "-+/.!%~@")
 	if bytes.Contains(v.text, []byte("://")) {

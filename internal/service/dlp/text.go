@@ -16,6 +16,7 @@ const maxDense = 16380 // of a run at once: whole groups of five
 
 func (s *scan) dense(v view) {
 	p := v.text
+	joined := 0 // up to where lines were
 	for i := 0; i < len(p); {
 		if p[i] <= ' ' || p[i] > '~' {
 			i++
@@ -30,6 +31,12 @@ func (s *scan) dense(v view) {
 		}
 		if i-lo < 20 || odd == 0 {
 			continue
+		}
+		if lo >= joined {
+			if hi, whole := evenLines(p, lo, i); whole != nil {
+				joined = hi
+				s.bases85(v, lo, hi, bytes.TrimSuffix(bytes.TrimPrefix(whole, []byte("<~")), []byte("~>")))
+			}
 		}
 		text := p[lo:i]
 		if a := bytes.Index(text, []byte("<~")); a >= 0 {
@@ -49,6 +56,35 @@ func (s *scan) dense(v view) {
 			}
 		}
 	}
+}
+
+// evenLines joins lines without a blank of which all but the last are as long as the first, p[lo:hi].
+func evenLines(p []byte, lo, hi int) (end int, whole []byte) {
+	for length := hi - lo; hi-lo < maxDense; {
+		next := hi
+		if next < len(p) && p[next] == '\r' {
+			next++
+		}
+		if next >= len(p) || p[next] != '\n' {
+			break
+		}
+		next++
+		end := next
+		for end < len(p) && end-next <= length && p[end] > ' ' && p[end] <= '~' {
+			end++
+		}
+		if end == next || end-next > length {
+			break
+		}
+		if whole == nil {
+			whole = bytes.Clone(p[lo:hi])
+		}
+		whole, hi = append(whole, p[next:end]...), end
+		if end-next < length {
+			break
+		}
+	}
+	return hi, whole
 }
 
 func (s *scan) bases85(v view, lo, hi int, text []byte) {

@@ -94,3 +94,27 @@ func (s *scan) rot47(v view, lo, hi int, text []byte) {
 	out = bytes.Clone(out)
 	s.leaf(v.next(lo, hi, "rot47"), out)
 }
+
+// unwound reads runs that end as a secret begins once it is turned by rot13 and reversed.
+func (s *scan) unwound(v view) {
+	p := v.text
+	for i := minRun; i <= len(p); i++ {
+		if !wordByte(p[i-1]) || i < len(p) && (wordByte(p[i]) || p[i] == '-') {
+			continue
+		}
+		x := uint64(rot13(p[i-1])) | uint64(rot13(p[i-2]))<<8 | uint64(rot13(p[i-3]))<<16 | caseless
+		if s.t.grams.has(x)&1 == 0 {
+			continue
+		}
+		if head := rotated.apply(reversed.apply(p[i-8 : i])); !s.t.grams.begins(head, s.t.fold) && string(head[:3]) != "eyJ" {
+			continue
+		}
+		lo := i
+		for lo > 0 && i-lo < maxCombined && solidByte[p[lo-1]] {
+			lo--
+		}
+		if i-lo >= minRun {
+			s.leaf(v.next(lo, i, "reversed, rot13"), rotated.apply(reversed.apply(p[lo:i])))
+		}
+	}
+}

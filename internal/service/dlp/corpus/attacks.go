@@ -384,7 +384,7 @@ func tarred(s string) string {
 func Attacks(seed int64, n int) []Case {
 	r := rand.New(rand.NewSource(seed))
 	var out []Case
-	for _, d := range slices.Concat(disguises(), numbers(), written(), places(), formats(), archives(), layers(), wholeSecrets()) {
+	for _, d := range slices.Concat(disguises(), numbers(), written(), places(), formats(), archives(), layers(), wholeSecrets(), printed()) {
 		for i := range n {
 			s, known := Secret(r, i)
 			c := Case{Class: d.class, Body: []byte(d.do(r, s))}
