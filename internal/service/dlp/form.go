@@ -38,9 +38,17 @@ func FormOf(contentType string) Form {
 // maxStretches bounds how many values of one finding are looked at one by one.
 const maxStretches = 64
 
+// maxWalked bounds how much text is walked for the values of all findings.
+const maxWalked = 1 << 28
+
 // stretches are the values of text that touch text[lo:hi], cut to it, where the form has values
 // that stand apart: fields of a form, or what stands between and in the tags of markup.
 func (r *Redaction) stretches(text []byte, lo, hi int) (all [][2]int, apart bool) {
+	defer func() {
+		if apart {
+			r.walked += hi
+		}
+	}()
 	switch {
 	case r.Form == Fields:
 		return fields(text, 0, lo, hi), true

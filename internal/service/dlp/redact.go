@@ -21,6 +21,8 @@ type Redaction struct {
 	// Again looks at the changed text, Alone at a value of it by itself.
 	Again func() []Finding
 	Alone func([]byte) []Finding
+
+	walked, looked int // bytes that were walked for values, and looked at by themselves
 }
 
 // Replace takes findings out of text in place and keeps its length and form. The plainest go first:
@@ -69,6 +71,9 @@ func (r *Redaction) Replace(text []byte, base int64, found []Finding) (done, res
 // overwrite takes one finding out of the values that hold it, and of no others.
 func (r *Redaction) overwrite(text []byte, lo int, f Finding) bool {
 	hi := lo + f.Span
+	if r.walked > maxWalked {
+		return false
+	}
 	values, apart := r.stretches(text, lo, hi)
 	switch {
 	case !apart:
@@ -82,6 +87,9 @@ func (r *Redaction) overwrite(text []byte, lo int, f Finding) bool {
 	}
 	some := false
 	for _, v := range values {
+		if r.looked += v[1] - v[0]; r.looked > 8*len(text) {
+			return false
+		}
 		for _, g := range r.Alone(text[v[0]:v[1]]) {
 			if g.Fingerprint == f.Fingerprint && g.Span > 0 && g.Offset+int64(g.Span) <= int64(v[1]-v[0]) {
 				redact(text, v[0]+int(g.Offset), v[0]+int(g.Offset)+g.Span, g.Steps)

@@ -52,6 +52,9 @@ func isHex(b byte) bool { return unhex(b) >= 0 }
 // maxOpen bounds objects within one another; what is deeper counts as one with a sum.
 const maxOpen = 10000
 
+// maxCompared bounds how often an object and a finding are compared; then all count as summed.
+const maxCompared = 1 << 26
+
 // span is where something is to be overwritten; inner, when an object was found that holds it.
 type span struct {
 	lo, hi int
@@ -72,6 +75,7 @@ type objects struct {
 	spans        []span
 	conversation bool
 	open         []object
+	work         int
 }
 
 // object is one that is open: where it begins, its last name, and what is known of it.
@@ -132,9 +136,15 @@ func (o *objects) shut(end int) bool {
 	it := *top // before it is popped
 	o.open = o.open[:len(o.open)-1]
 	jws := it.payload && (it.several || it.signs)
+	if !o.conversation && !jws && !it.sum || it.array {
+		return false
+	}
+	if o.work += len(o.spans); o.work > maxCompared {
+		return true
+	}
 	for i := range o.spans {
 		f := &o.spans[i]
-		if f.lo > end || f.hi <= it.at || it.array {
+		if f.lo > end || f.hi <= it.at {
 			continue
 		}
 		if jws || it.sum && !o.conversation || it.signs && !f.inner {
