@@ -17,7 +17,7 @@ func (s *scan) dismissed(v view, marks []mark, at int, hit ruleHit) bool {
 		return true
 	case r.Weak && (v.guess > 0 || v.leaf || hit.turn != straight), r.Generic && (v.guess > 0 || v.leaf):
 		return true
-	case r.Generic && !assigned(v.text[at:], s.more && v.ends):
+	case r.Generic && !s.names(v, at, hit):
 		return true
 	case r.Digits > 0 && !numberBy(v.text, at, r.Digits, r.ID != "iban"), r.URL && hit.turn != reversed && !credentials(v.text[at:]):
 		return true
@@ -295,7 +295,7 @@ value:
 	if bytes.HasSuffix(p[start:i], []byte("...")) {
 		return false // a document leaves out the rest
 	}
-	return random(p[start:i], strong(p)) && !sentence(p[start:i])
+	return random(p[start:i], strong(p)) && !sentence(p[start:i]) && !membered(p[start:i])
 }
 
 // sentence reports whether a value is base64 of words with spaces between them. What it says is

@@ -84,7 +84,9 @@ func (c *pieces) guess(step string) {
 		idle = s.hopeless // what its own signs cut it into is looked at, but not decoded
 	}
 	if !idle(c.v, s.whole, true, step) {
-		s.perhaps(c.v, c.lo, c.hi, bytes.Clone(s.whole), step)
+		v := c.v
+		v.amid = v.amid || amidst(v.text, c.lo, c.hi)
+		s.perhaps(v, c.lo, c.hi, bytes.Clone(s.whole), step)
 	}
 }
 

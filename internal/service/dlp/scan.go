@@ -57,6 +57,7 @@ type view struct {
 	guess  int  // how many of the steps nothing in the text asked for
 	leaf   bool // it is not turned or decoded any more
 	ends   bool // it ends where the window does
+	amid   bool // it was glued of what stands amidst noise
 }
 
 func (e *Engine) window(text []byte, base int64, place string, use Detectors, more bool) []Finding {
@@ -131,7 +132,7 @@ func (s *scan) perhaps(v view, lo, hi int, out []byte, step string) {
 
 // next is what text[lo:hi] was decoded to, without the text.
 func (v view) next(lo, hi int, step string) view {
-	n := view{lo: v.lo, hi: v.hi, guess: v.guess, ends: v.ends && hi == len(v.text)}
+	n := view{lo: v.lo, hi: v.hi, guess: v.guess, ends: v.ends && hi == len(v.text), amid: v.amid}
 	if len(v.steps) == 0 {
 		n.lo, n.hi = v.at+lo, v.at+hi
 	}
@@ -435,13 +436,15 @@ func (s *scan) region(v view, k ruleHit, lo, hi int) {
 			continue
 		}
 		for _, f := range found {
-			a, b := f[0], f[1]
-			value := text[a:b]
+			a, b, value := f[0], f[1], text[f[0]:f[1]]
 			if k.rule.Spelled && (v.guess > 0 && wordlike(value) || k.turn == swapped && digitsIn(value) < 2 || v.leaf && digitsIn(value) == 0) {
 				continue
 			}
 			if k.turn == reversed {
 				a, b = len(text)-b, len(text)-a
+			}
+			if k.chance(v, lo+a, lo+b, value) {
+				continue
 			}
 			s.add(v, lo+a, lo+b, k.rule.ID, k.turn.String(), value)
 		}

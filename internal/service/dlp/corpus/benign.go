@@ -173,7 +173,7 @@ func source(r *rand.Rand) string {
 func Benign(seed int64, n int) []Case {
 	r := rand.New(rand.NewSource(seed))
 	var out []Case
-	for _, d := range slices.Concat(benign(), documents()) {
+	for _, d := range slices.Concat(benign(), documents(), drawn()) {
 		for range n {
 			out = append(out, Case{Class: d.class, Body: []byte(d.do(r, ""))})
 		}

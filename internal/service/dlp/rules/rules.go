@@ -100,6 +100,11 @@ func (r *Rule) describe() {
 	r.Spelled = r.ID == "aws-key-id" || r.ID == "aws-access-token"
 }
 
+// Checked reports whether a secret is one by more than its looks: by a checksum, or by what it decodes to.
+func (r *Rule) Checked(secret []byte) bool {
+	return r.check != nil || r.certain != nil && r.certain(secret)
+}
+
 // Opposite is a keyword of the rule with each letter in the other case than that in which its secrets have
 // it, or "" where either will do.
 func (r *Rule) Opposite(keyword string) string {
