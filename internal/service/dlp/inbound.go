@@ -128,6 +128,12 @@ func (e *Engine) bareTables() *tables {
 	return t
 }
 
+// Limits of what an answer may unpack to, of which no more is looked at: it is not held for them.
+const (
+	flowBase  = 64 << 20
+	flowRatio = 200
+)
+
 // flow undoes one compression as it comes, in a coroutine that is resumed with each piece.
 type flow struct {
 	in   []byte
@@ -139,7 +145,7 @@ type flow struct {
 }
 
 func newFlow(name string, inner *flow, look func([]byte)) *flow {
-	f := &flow{left: unpackBase}
+	f := &flow{left: flowBase}
 	if inner != nil {
 		look = inner.write
 	}
@@ -161,7 +167,7 @@ func newFlow(name string, inner *flow, look func([]byte)) *flow {
 }
 
 func (f *flow) write(p []byte) {
-	f.left += int64(len(p)) * unpackRatio
+	f.left += int64(len(p)) * flowRatio
 	f.in = p
 	_, _ = f.next()
 	f.in = nil

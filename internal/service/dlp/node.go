@@ -106,7 +106,7 @@ func (n *node) emit(p []byte) bool {
 	if len(p) == 0 {
 		return true
 	}
-	if n.parent.shared.left -= int64(len(p)); n.parent.shared.left < 0 {
+	if !n.parent.shared.spend(p) {
 		n.parent.add(Finding{Rule: RuleWork, Place: n.parent.place, Steps: n.child.steps, Offset: n.at})
 		return false
 	}
@@ -136,7 +136,6 @@ func (n *node) write(p []byte, position int64) {
 	if n.done || len(p) == 0 {
 		return
 	}
-	n.parent.shared.left += int64(len(p)) * unpackRatio
 	if n.next == nil {
 		n.base64(p, position)
 		return

@@ -192,18 +192,30 @@ func (s *scan) packed(v view, packs []int) {
 // unpacked looks at what is packed from text[i] on; false says that there was too much of it.
 func (s *scan) unpacked(v view, i int, name string) bool {
 	p := v.text[i:]
-	out, err := unpack(name, p, s.work)
-	if errors.Is(err, errTooMuch) {
+	out, err := unpack(name, p, int(max(0, min(s.shared.left, int64(s.work)))))
+	if !s.shared.spend(out) || errors.Is(err, errTooMuch) {
 		s.limit(v, RuleWork)
 		return false
 	}
 	if unread(err, name, i == 0) {
 		s.sealed(v, i, name)
 	}
+	if len(out) >= plainRun && !s.packsMore(out) {
+		out, _ = shortened(out)
+	}
 	if len(out) >= 6 {
 		s.child(v, i, len(v.text), out, name)
 	}
 	return true
+}
+
+// packsMore reports whether something in p is packed.
+func (s *scan) packsMore(p []byte) bool {
+	m, n := len(s.marks), len(s.packs)
+	s.marks, s.packs = survey(p, false, s.marks, s.packs)
+	is := len(s.packs) > n || opening(p) != ""
+	s.marks, s.packs = s.marks[:m], s.packs[:n]
+	return is
 }
 
 // inflated is what raw DEFLATE data (RFC 1951) holds, or nil where it is none. It has no mark: what

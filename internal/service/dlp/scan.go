@@ -26,17 +26,20 @@ const (
 
 // scan looks at one window: a text and everything that can be decoded from it.
 type scan struct {
-	e     *Engine
-	t     *tables
-	use   Detectors
-	seed  maphash.Seed
-	seen  map[uint64]struct{}
-	work  int
-	spare int // bytes of guesses on guesses that may still be looked at, in the zone at hand
-	place string
-	base  int64
-	out   []Finding
-	more  bool // the stream goes on behind this window
+	e      *Engine
+	t      *tables
+	use    Detectors
+	seed   maphash.Seed
+	seen   map[uint64]struct{}
+	work   int
+	shared *shared // with all that is unpacked of the body
+	// spareWork is of the work what does not depend on the window's length.
+	spareWork int
+	spare     int // bytes of guesses on guesses that may still be looked at, in the zone at hand
+	place     string
+	base      int64
+	out       []Finding
+	more      bool // the stream goes on behind this window
 
 	// Scratch space that the views on their way share, each behind the last.
 	marks []mark
@@ -61,7 +64,7 @@ type view struct {
 }
 
 func (e *Engine) window(text []byte, base int64, place string, use Detectors, more bool) []Finding {
-	s := &scan{e: e, t: e.table(), use: use, seed: maphash.MakeSeed(), place: place}
+	s := &scan{e: e, t: e.table(), use: use, seed: maphash.MakeSeed(), place: place, spareWork: maxWork, shared: &shared{left: unpackBase + unpackRatio*int64(len(text))}}
 	s.window(text, base, more)
 	return s.out
 }
@@ -71,7 +74,7 @@ func (s *scan) window(text []byte, base int64, more bool) {
 	s.base, s.more = base, more
 	s.out, s.marks, s.packs = nil, s.marks[:0], s.packs[:0]
 	clear(s.seen)
-	s.work = maxWork + workRatio*len(text)
+	s.work = s.spareWork + workRatio*len(text)
 	s.look(view{text: text, hi: len(text), ends: true})
 }
 

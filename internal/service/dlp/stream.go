@@ -13,11 +13,13 @@ const (
 	overlap = 16 << 10
 )
 
-// Limits of what compressed data may unpack to.
+// Limits of what a body's compressed data may unpack to, all of it together: what an agent sends comes to
+// twenty times its size at most, and looking at it costs more than unpacking it.
 const (
-	unpackBase  = 64 << 20
-	unpackRatio = 200
-	maxUnpacks  = 12 // unpacked at the same time, within one another or side by side
+	unpackBase  = 8 << 20
+	unpackRatio = 32
+	maxSpare    = 32 << 20 // decoded bytes of all windows together, besides workRatio
+	maxUnpacks  = 12       // unpacked at the same time, within one another or side by side
 	maxHeld     = 32 << 20
 )
 
@@ -31,6 +33,7 @@ type Stream struct {
 	buf     []byte
 	base    int64 // offset of buf[0]
 	fed     int64 // offset up to which the unpackers have read
+	allowed int64 // offset up to which bytes count for what may be unpacked
 	nodes   []*node
 	run     *node // a base64 run that goes on
 	runs    int64 // where it begins, or -1
@@ -45,12 +48,25 @@ type Stream struct {
 // shared is what all parts of one stream have in common.
 type shared struct {
 	left   int64 // bytes that may still be unpacked
+	spare  int   // bytes that may still be decoded besides workRatio
 	active int
+	over   bool // more was unpacked than may be: nothing is unpacked any more
+}
+
+// spend counts what was unpacked.
+func (c *shared) spend(p []byte) bool {
+	n := int64(len(p))
+	if oneByte(p) {
+		n /= plainRatio
+	}
+	c.left -= n
+	c.over = c.over || c.left < 0
+	return !c.over
 }
 
 // Stream begins to look at one body. Encodings are those of Content-Encoding, in its order.
 func (e *Engine) Stream(place string, use Detectors, encodings ...string) *Stream {
-	s := &Stream{e: e, use: use, place: place, runs: -1, shared: &shared{left: unpackBase}, atStart: true}
+	s := &Stream{e: e, use: use, place: place, runs: -1, shared: &shared{left: unpackBase, spare: maxSpare}, atStart: true}
 	if n := len(encodings); n > 0 {
 		name := map[string]string{"x-gzip": "gzip", "gzip": "gzip", "deflate": "zlib", "br": "br", "zstd": "zstd"}[encodings[n-1]]
 		switch {
@@ -97,6 +113,7 @@ func (s *Stream) Close() []Finding {
 	if s.run != nil {
 		s.run.close()
 	}
+	s.buf, s.scanner, s.nodes, s.run = nil, nil, nil, nil // whoever started it may be kept for long
 	return s.out
 }
 
@@ -127,9 +144,9 @@ func (s *Stream) Cleared() int64 {
 
 func (s *Stream) scan(more bool) {
 	if s.scanner == nil {
-		s.scanner = &scan{e: s.e, t: s.e.table(), use: s.use, seed: maphash.MakeSeed(), place: s.place}
+		s.scanner = &scan{e: s.e, t: s.e.table(), use: s.use, seed: maphash.MakeSeed(), place: s.place, shared: s.shared}
 	}
-	s.scanner.window(s.buf, s.base, more)
+	s.window(more)
 	for _, f := range s.scanner.out {
 		f.Steps = append(slices.Clip(s.steps), f.Steps...)
 		s.add(f)
@@ -144,6 +161,23 @@ func (s *Stream) scan(more bool) {
 		s.buf = s.buf[:n]
 		s.base += stride
 	}
+}
+
+// window looks at what is at hand. All that was unpacked shares what may be decoded besides workRatio, to
+// which each window of the body itself adds.
+func (s *Stream) window(more bool) {
+	text, cuts := s.buf, []cut(nil)
+	if len(s.steps) == 0 {
+		s.shared.spare += maxWork
+		s.shared.left += unpackRatio * (s.base + int64(len(s.buf)) - s.allowed)
+		s.allowed = s.base + int64(len(s.buf))
+	} else {
+		text, cuts = shortened(s.buf) // its offsets are none of the body's
+	}
+	s.scanner.spareWork = min(maxWork, s.shared.spare)
+	s.scanner.window(text, s.base, more)
+	s.scanner.packs = restored(s.scanner.packs, cuts)
+	s.shared.spare -= max(0, s.scanner.spareWork-max(0, s.scanner.work))
 }
 
 func (s *Stream) add(f Finding) {
@@ -244,6 +278,9 @@ func (s *Stream) longRun(lo, upto int) {
 
 // spawn is nil where a limit was met.
 func (s *Stream) spawn(name string, at int64, declared bool, inner []string) *node {
+	if s.shared.over {
+		return nil
+	}
 	if s.shared.active >= maxUnpacks || len(s.steps) >= maxDepth {
 		s.add(Finding{Rule: RuleDepth, Place: s.place, Steps: s.steps, Offset: at})
 		return nil
