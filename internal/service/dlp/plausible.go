@@ -194,3 +194,13 @@ func prints(p []byte, skip, step int, size uint, digit func(byte) uint32) bool {
 func (r *stretchOf) dense() bool {
 	return r.n >= 20 && r.signs*denseSigns >= r.n && r.turns*10 >= r.n
 }
+
+// unlike reports whether a text begins or ends as no text does.
+func unlike(p []byte) bool { return opening(p) != "" || packedBackwards(p) }
+
+func anyOf(marks []mark) (is mark) {
+	for _, b := range marks {
+		is |= b
+	}
+	return is
+}

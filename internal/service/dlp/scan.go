@@ -211,16 +211,6 @@ func (s *scan) hopeful(v view, p []byte, marks []mark, guess bool, step string) 
 	return is
 }
 
-// unlike reports whether a text begins or ends as no text does.
-func unlike(p []byte) bool { return opening(p) != "" || packedBackwards(p) }
-
-func anyOf(marks []mark) (is mark) {
-	for _, b := range marks {
-		is |= b
-	}
-	return is
-}
-
 // noise is what a decoder made that is no text: most often a wrong guess, else packed without a
 // mark, or combined with a byte.
 // It reports whether it did anything.
