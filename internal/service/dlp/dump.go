@@ -51,7 +51,13 @@ func dumpRow(line []byte) [][]byte {
 	for off < len(line) && unhex(line[off]) >= 0 {
 		off++
 	}
-	if off < 4 || off > 16 || off == len(line) {
+	if off == 8 && off < len(line) && line[off] == '`' {
+		for off++; off < len(line) && unhex(line[off]) >= 0; off++ {
+		}
+		off -= 9
+		line = line[9:]
+	}
+	if off < 4 || off > 16 || off == len(line) || line[off] == '-' || line[off] == '.' {
 		return nil
 	}
 	rest := bytes.TrimLeft(line[off:], ":")
@@ -61,6 +67,11 @@ func dumpRow(line []byte) [][]byte {
 	} else if cut := bytes.Index(bytes.TrimLeft(rest, " \t"), []byte("  ")); cut > 24 || xxd && cut > 0 {
 		rest = bytes.TrimLeft(rest, " \t")[:cut]
 	}
+	return dumpItems(rest)
+}
+
+// dumpItems are a row's numbers or letters.
+func dumpItems(rest []byte) [][]byte {
 	var out [][]byte
 	for _, item := range bytes.Fields(rest) {
 		if len(item) > 16 {
@@ -68,6 +79,12 @@ func dumpRow(line []byte) [][]byte {
 		}
 		if len(item) > 2 && item[1] == 'x' {
 			item = item[2:] // as debuggers write numbers
+		}
+		if len(item) == 5 && item[2] == '-' {
+			out, item = append(out, item[:2]), item[3:]
+		}
+		if len(item) == 3 && item[2] == '-' {
+			item = item[:2]
 		}
 		out = append(out, item)
 	}

@@ -23,6 +23,11 @@ func (s *scan) uu(v view) {
 	for line := range bytes.SplitSeq(text, []byte{'\n'}) {
 		line = bytes.TrimRight(line, "\r")
 		part := uuLine(line)
+		if n := len(line) - uuFull; part == nil && len(out) == 0 && n > 0 && line[n] == 'M' && !wordByte(line[n-1]) {
+			if part = uuLine(line[n:]); part != nil {
+				lo = at + n // behind what stands before it
+			}
+		}
 		var xx []byte
 		if framed {
 			xx = xxLine(line)
@@ -36,6 +41,9 @@ func (s *scan) uu(v view) {
 	}
 	flush()
 }
+
+// uuFull is how long a full line is.
+const uuFull = 61
 
 // xxLine is uuLine in the alphabet of xxencode, which is translated to uuencode's.
 func xxLine(line []byte) []byte {

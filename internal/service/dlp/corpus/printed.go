@@ -96,6 +96,12 @@ func printed() []disguise {
 				return b.String()
 			}, false)
 		}},
+		{"a dump behind a record's head", func(r *rand.Rand, s string) string {
+			return "2026-11-24T10:00:31Z INFO worker[41]: " + prose(r, 20) + " payload=" + od(s, choose(r, "c", "u1", "x1"))
+		}},
+		{"uuencode's lines behind words", func(r *rand.Rand, s string) string {
+			return prose(r, 30) + " " + strings.SplitN(uuencode("the first words of it "+s), "\n", 2)[1]
+		}},
 		{"rot13, then reversed", func(_ *rand.Rand, s string) string { return wrap(reversed(rot13(s))) }},
 		{"rot13, then reversed, then base64", func(_ *rand.Rand, s string) string { return wrap(b64(reversed(rot13(s)))) }},
 		{"base85 in lines", func(r *rand.Rand, s string) string { return lines(base85(env(s)), choose(r, 40, 76), "\n") }},
