@@ -18,6 +18,7 @@ type node struct {
 	done     bool
 	head     []byte // with which what is packed begins
 	begins   bool   // so does the parent
+	pixels   bool   // what comes out is a picture's
 
 	in       []byte
 	position int64 // of the parent, up to which this was fed
@@ -106,7 +107,7 @@ func (n *node) emit(p []byte) bool {
 	if len(p) == 0 {
 		return true
 	}
-	if !n.parent.shared.spend(p) {
+	if !n.parent.shared.spend(p, n.pixels) {
 		n.parent.add(Finding{Rule: RuleWork, Place: n.parent.place, Steps: n.child.steps, Offset: n.at})
 		return false
 	}

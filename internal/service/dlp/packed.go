@@ -193,7 +193,7 @@ func (s *scan) packed(v view, packs []int) {
 func (s *scan) unpacked(v view, i int, name string) bool {
 	p := v.text[i:]
 	out, err := unpack(name, p, int(max(0, min(s.shared.left, int64(s.work)))))
-	if !s.shared.spend(out) || errors.Is(err, errTooMuch) {
+	if !s.shared.spend(out, pixelsAt(v.text, i)) || errors.Is(err, errTooMuch) {
 		s.limit(v, RuleWork)
 		return false
 	}

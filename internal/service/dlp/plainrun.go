@@ -13,6 +13,10 @@ const (
 // oneByte reports whether p is one byte, repeated.
 func oneByte(p []byte) bool { return len(p) > 0 && bytes.Equal(p[1:], p[:len(p)-1]) }
 
+// pixelsAt reports whether what is packed at i are the pixels of a PNG picture: its first chunk of them
+// stands in front of them by its name (PNG, section 11.2.3).
+func pixelsAt(p []byte, i int) bool { return i >= 4 && string(p[i-4:i]) == "IDAT" }
+
 // period is after how many bytes p repeats, or 0 where it is more than eight.
 func period(p []byte) int {
 	for k := 1; k <= 8; k++ {

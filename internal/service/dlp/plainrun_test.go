@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"compress/zlib"
 	"encoding/base64"
+	"image"
+	"image/color"
+	"image/png"
 	"math/rand"
 	"strconv"
 	"strings"
@@ -56,6 +59,36 @@ func TestManySmallBombsAreRefusedTogether(t *testing.T) {
 	s.Write(plain[:20_000])
 	if found := s.Close(); len(found) > 0 {
 		t.Errorf("what is not out of proportion gives %v", found)
+	}
+}
+
+// TestAPictureOfAScreenIsNoBomb sends one as agents do, and what is packed in it as if it were something else.
+func TestAPictureOfAScreenIsNoBomb(t *testing.T) {
+	screen := image.NewNRGBA(image.Rect(0, 0, 2000, 1500))
+	for y := range 1500 {
+		for x := range 2000 {
+			screen.Set(x, y, color.NRGBA{R: uint8(x / 40 * 5), G: uint8(y / 30 * 7), B: 0xf0, A: 0xff})
+		}
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, screen); err != nil {
+		t.Fatal(err)
+	}
+	if out.Len() > 12<<20/100 {
+		t.Fatalf("it packs to %d bytes and shows nothing", out.Len())
+	}
+	other := bytes.Replace(out.Bytes(), []byte("IDAT"), []byte("other"), 1)
+	for name, body := range map[string][]byte{"": out.Bytes(), "in base64": []byte(`{"source":"` + base64.StdEncoding.EncodeToString(out.Bytes()) + `"}`)} {
+		s := New(nil).Stream("body", Detectors{Patterns: true})
+		s.Write(body)
+		if found := s.Close(); len(found) > 0 {
+			t.Errorf("%s: %v", name, found)
+		}
+	}
+	s := New(nil).Stream("body", Detectors{Patterns: true})
+	s.Write(other)
+	if found := s.Close(); !strings.Contains(Names(found), RuleWork) {
+		t.Errorf("the same that is no picture: %v", found)
 	}
 }
 

@@ -53,10 +53,11 @@ type shared struct {
 	over   bool // more was unpacked than may be: nothing is unpacked any more
 }
 
-// spend counts what was unpacked.
-func (c *shared) spend(p []byte) bool {
+// spend counts what was unpacked; of a picture's pixels an eighth, because a screen of one colour packs as a
+// bomb does.
+func (c *shared) spend(p []byte, pixels bool) bool {
 	n := int64(len(p))
-	if oneByte(p) {
+	if pixels || oneByte(p) {
 		n /= plainRatio
 	}
 	c.left -= n
@@ -216,7 +217,9 @@ func (s *Stream) feed(upto int) {
 	for _, i := range packs {
 		if i >= lo && i < upto {
 			give(i)
-			s.spawn(magic(p[i:]), s.base+int64(i), false, nil).opens(p[i:], s.base+int64(i) == 0)
+			n := s.spawn(magic(p[i:]), s.base+int64(i), false, nil)
+			n.opens(p[i:], s.base+int64(i) == 0)
+			n.draws(pixelsAt(p, i))
 		}
 	}
 	give(upto)

@@ -42,6 +42,13 @@ func (n *node) opens(p []byte, begins bool) {
 	n.head = bytes.Clone(p[:min(len(p), 64)])
 }
 
+// draws says that what comes out are a picture's pixels.
+func (n *node) draws(pixels bool) {
+	if n != nil {
+		n.pixels = pixels
+	}
+}
+
 func (s *Stream) sealed(name string, at int64, head []byte) {
 	f := Finding{Rule: RuleUnreadable, Place: s.place, Steps: append(slices.Clip(s.steps), name), Offset: at, Fingerprint: s.e.fingerprint(head)}
 	if s.use.Patterns && (s.use.Allow == nil || !s.use.Allow(f)) {
