@@ -3,6 +3,7 @@ package fence_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/bot-bottle/bot-bottle/internal/need"
 	"github.com/bot-bottle/bot-bottle/internal/sidecar/fence"
 	"golang.org/x/sys/unix"
 )
@@ -260,10 +262,7 @@ func has(t *testing.T, r report, name string) bool {
 	t.Helper()
 	for _, held := range r.Held {
 		if strings.HasPrefix(held, "no "+name) {
-			if strings.Contains(os.Getenv("BOT_BOTTLE_TEST_REQUIRE"), "native") {
-				t.Fatal(held)
-			}
-			t.Skip(held)
+			need.Require(t, need.Native, errors.New(held))
 		}
 		if strings.HasPrefix(held, name) {
 			return true
