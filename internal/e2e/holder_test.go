@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"context"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,10 +69,15 @@ func (e *ownEngine) imageOf(t *testing.T, name, dockerfile string, files map[str
 	go func() { pw.CloseWithError(packContext(pw, dockerfile, files)) }()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	err := e.engine.Client.Build(ctx, ref, nil, nil, "", pr, nil)
+	said, err := e.engine.Client.StartBuild(ctx, url.Values{"t": {ref}, "rm": {"1"}}, pr, "")
 	_ = pr.CloseWithError(io.ErrClosedPipe)
 	if err != nil {
 		t.Fatalf("cannot make the image %s: %v", name, err)
+	}
+	log, err := io.ReadAll(said)
+	_ = said.Close()
+	if err != nil || !strings.Contains(string(log), "Successfully tagged "+ref) {
+		t.Fatalf("cannot make the image %s: %v\n%s", name, err, log)
 	}
 	if e.made == nil {
 		e.made = map[string]bool{}

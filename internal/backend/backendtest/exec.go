@@ -169,23 +169,32 @@ func (s *suite) shell(t *testing.T) {
 	})
 }
 
-// memory runs only where the backend says that it can limit it; where it cannot, a plan that asks
-// is refused.
-func (s *suite) memory(t *testing.T) {
-	limit := func(p *plan.Plan) { p.Limits.MemoryBytes = 64 << 20 }
+// limits reports whether the backend has a feature; where it has not, a plan that asks for it has to be refused.
+func (s *suite) limits(t *testing.T, feature string, ask func(*plan.Plan)) bool {
+	t.Helper()
 	root := place(t)
 	d := s.open(t, root)
 	c, err := d.Probe(background(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains(c.Features, "limit-memory") {
-		p := Plan(root)
-		limit(p)
-		if _, err := d.Prepare(background(t), p); !fault.Is(err, fault.Unsupported) {
-			t.Errorf("Prepare: %v", err)
-		}
-		nothing(t, d, p)
+	if slices.Contains(c.Features, feature) {
+		return true
+	}
+	p := Plan(root)
+	ask(p)
+	if _, err := d.Prepare(background(t), p); !fault.Is(err, fault.Unsupported) {
+		t.Errorf("Prepare: %v", err)
+	}
+	nothing(t, d, p)
+	return false
+}
+
+// memory runs only where the backend says that it can limit it; where it cannot, a plan that asks
+// is refused.
+func (s *suite) memory(t *testing.T) {
+	limit := func(p *plan.Plan) { p.Limits.MemoryBytes = 64 << 20 }
+	if !s.limits(t, "limit-memory", limit) {
 		return
 	}
 	b := s.launch(t, limit)

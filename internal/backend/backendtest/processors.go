@@ -1,13 +1,11 @@
 package backendtest
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/bot-bottle/bot-bottle/internal/fault"
 	"github.com/bot-bottle/bot-bottle/internal/plan"
 )
 
@@ -15,19 +13,7 @@ import (
 // refused. What is busy on four processors for two seconds may have a tenth of one.
 func (s *suite) processors(t *testing.T) {
 	limit := func(p *plan.Plan) { p.Limits.MilliCPUs = 100 }
-	root := place(t)
-	d := s.open(t, root)
-	c, err := d.Probe(background(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Contains(c.Features, "limit-cpu") {
-		p := Plan(root)
-		limit(p)
-		if _, err := d.Prepare(background(t), p); !fault.Is(err, fault.Unsupported) {
-			t.Errorf("Prepare: %v", err)
-		}
-		nothing(t, d, p)
+	if !s.limits(t, "limit-cpu", limit) {
 		return
 	}
 	b := s.launch(t, limit)

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -10,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 
 	"github.com/bot-bottle/bot-bottle/internal/backend/docker/engine"
@@ -143,33 +141,16 @@ func (d *Driver) gateBase(ctx context.Context, e *engine.Client, base content, i
 // packGate writes what is laid over git: this program, the host's trusted certificates, and the
 // directories that volumes take their owner from.
 func packGate(to io.Writer, program string, trust []byte) error {
-	f, err := os.Open(program)
-	if err != nil {
-		return fmt.Errorf("cannot read this program: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("cannot read this program: %w", err)
-	}
-	w := tar.NewWriter(to)
-	dir := func(path string, mode int64, user int) error {
-		return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: path[1:] + "/", Mode: mode, Uid: user, Gid: user})
-	}
-	file := func(path string, mode, size int64, from io.Reader) error {
-		err := w.WriteHeader(&tar.Header{Name: path[1:], Mode: mode, Size: size})
-		if err == nil {
-			_, err = io.Copy(w, from)
-		}
-		return err
-	}
-	errs := []error{
-		dir(wire.ProgramDir, 0o755, 0), file(wire.Program, 0o755, info.Size(), f),
-		dir("/etc/ssl", 0o755, 0), dir(plan.CADir, 0o755, 0), file(plan.CABundle, 0o644, int64(len(trust)), bytes.NewReader(trust)),
-		dir(wire.GateDir, 0o700, wire.GateUser), dir(wire.GateMirrors, 0o755, 0),
-	}
+	l := newLayer(to)
+	l.dir(wire.ProgramDir, 0o755, 0)
+	l.program(program)
+	l.dir("/etc/ssl", 0o755, 0)
+	l.dir(plan.CADir, 0o755, 0)
+	l.file(plan.CABundle, 0o644, int64(len(trust)), bytes.NewReader(trust))
+	l.dir(wire.GateDir, 0o700, wire.GateUser)
+	l.dir(wire.GateMirrors, 0o755, 0)
 	for slot := range wire.GateSlots {
-		errs = append(errs, dir(wire.GateMirror(slot), 0o700, wire.GateUser))
+		l.dir(wire.GateMirror(slot), 0o700, wire.GateUser)
 	}
-	return errors.Join(append(errs, w.Close())...)
+	return l.close()
 }

@@ -2,9 +2,11 @@ package docker
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -67,39 +69,55 @@ func programTag(program string, trust []byte) (string, error) {
 
 // packProgram writes the image's one layer.
 func packProgram(to io.Writer, program string, trust []byte) error {
-	f, err := os.Open(program)
-	if err != nil {
-		return fmt.Errorf("cannot read this program: %w", err)
+	l := newLayer(to)
+	for _, dir := range []string{wire.ProgramDir, wire.HandoverDir, "/etc", "/etc/ssl", plan.CADir, "/dev", "/proc", "/sys", "/bin", "/usr", "/tmp", "/run", "/var", "/var/tmp", "/home"} {
+		l.dir(dir, 0o755, 0)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("cannot read this program: %w", err)
-	}
-	w := tar.NewWriter(to)
-	dirs := []string{wire.ProgramDir, wire.HandoverDir, "/etc", "/etc/ssl", plan.CADir, "/dev", "/proc", "/sys", "/bin", "/usr", "/tmp", "/run", "/var", "/var/tmp", "/home"}
-	for _, dir := range dirs {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: strings.TrimPrefix(dir, "/") + "/", Mode: 0o755}); err != nil {
-			return err
-		}
-	}
-	for _, one := range []struct {
-		name string
-		mode int64
-		size int64
-		from io.Reader
-	}{
-		{wire.Program, 0o755, info.Size(), f},
-		{plan.CABundle, 0o644, int64(len(trust)), strings.NewReader(string(trust))},
-		{wire.SidecarAuditLog, 0o644, 0, strings.NewReader("")},
-		{wire.SidecarProposals, 0o644, 0, strings.NewReader("")},
-	} {
-		if err := w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(one.name, "/"), Mode: one.mode, Size: one.size}); err != nil {
-			return err
-		}
-		if _, err := io.Copy(w, one.from); err != nil {
-			return err
-		}
-	}
-	return w.Close()
+	l.program(program)
+	l.file(plan.CABundle, 0o644, int64(len(trust)), bytes.NewReader(trust))
+	l.file(wire.SidecarAuditLog, 0o644, 0, bytes.NewReader(nil))
+	l.file(wire.SidecarProposals, 0o644, 0, bytes.NewReader(nil))
+	return l.close()
 }
+
+// layer writes one layer of an image; its first error ends it.
+type layer struct {
+	w   *tar.Writer
+	err error
+}
+
+func newLayer(to io.Writer) *layer { return &layer{w: tar.NewWriter(to)} }
+
+func (l *layer) header(h *tar.Header) {
+	h.Name = strings.TrimPrefix(h.Name, "/")
+	if l.err == nil {
+		l.err = l.w.WriteHeader(h)
+	}
+}
+
+func (l *layer) dir(path string, mode int64, owner int) {
+	l.header(&tar.Header{Typeflag: tar.TypeDir, Name: path + "/", Mode: mode, Uid: owner, Gid: owner})
+}
+
+func (l *layer) file(path string, mode, size int64, from io.Reader) {
+	l.header(&tar.Header{Name: path, Mode: mode, Size: size})
+	if l.err == nil {
+		_, l.err = io.Copy(l.w, from)
+	}
+}
+
+// program is this program's file, where containers start it.
+func (l *layer) program(file string) {
+	f, err := os.Open(file)
+	if err == nil {
+		defer f.Close()
+		var info os.FileInfo
+		if info, err = f.Stat(); err == nil {
+			l.file(wire.Program, 0o755, info.Size(), f)
+			return
+		}
+	}
+	l.err = errors.Join(l.err, fmt.Errorf("cannot read this program: %w", err))
+}
+
+func (l *layer) close() error { return errors.Join(l.err, l.w.Close()) }

@@ -84,29 +84,11 @@ func (c *Client) Commit(ctx context.Context, id, repo, tag string, changes []str
 func (c *Client) ImportImage(ctx context.Context, repo, tag string, changes []string, tar io.Reader) error {
 	// The tag goes along with the repository: Podman knows it there only.
 	query := url.Values{"fromSrc": {"-"}, "repo": {repo + ":" + tag}, "changes": changes}
-	return c.progress(ctx, "/images/create?"+query.Encode(), tar, nil)
-}
-
-// Build makes an image from a tar stream with a Dockerfile at its top; said gets what the build
-// says.
-func (c *Client) Build(ctx context.Context, tag string, args, labels map[string]string, network string, tar io.Reader, said io.Writer) error {
-	buildArgs, err := json.Marshal(args)
-	if err != nil {
-		return err
-	}
-	buildLabels, err := json.Marshal(labels)
-	if err != nil {
-		return err
-	}
-	query := url.Values{"t": {tag}, "rm": {"1"}, "forcerm": {"1"}, "buildargs": {string(buildArgs)}, "labels": {string(buildLabels)}}
-	if network != "" {
-		query.Set("networkmode", network)
-	}
-	return c.progress(ctx, "/build?"+query.Encode(), tar, said)
+	return c.progress(ctx, "/images/create?"+query.Encode(), tar)
 }
 
 // progress reads an answer that is a stream of messages, the last of which may be an error.
-func (c *Client) progress(ctx context.Context, path string, tar io.Reader, said io.Writer) error {
+func (c *Client) progress(ctx context.Context, path string, tar io.Reader) error {
 	base, err := c.base(ctx)
 	if err != nil {
 		return err
@@ -119,8 +101,7 @@ func (c *Client) progress(ctx context.Context, path string, tar io.Reader, said 
 	d := json.NewDecoder(bufio.NewReader(resp.Body))
 	for {
 		var m struct {
-			Stream string `json:"stream"`
-			Error  string `json:"error"`
+			Error string `json:"error"`
 		}
 		switch err := d.Decode(&m); {
 		case errors.Is(err, io.EOF):
@@ -129,8 +110,6 @@ func (c *Client) progress(ctx context.Context, path string, tar io.Reader, said 
 			return fmt.Errorf("cannot read the engine's progress: %w", err)
 		case m.Error != "":
 			return errors.New(m.Error)
-		case said != nil:
-			_, _ = io.WriteString(said, m.Stream)
 		}
 	}
 }
